@@ -1,0 +1,131 @@
+"""What can go wrong, each with a stable code.
+
+The core raises `BundleError` and never prints; the edge (`console`) shows every `Problem` in it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Literal
+
+PREFIX = "PythonLocalBundling"
+
+
+class Code(str, Enum):
+    """The stable name of a problem; `docs/errors.md` has a heading for each.
+
+    The names of AWS CDK's local bundling are kept, and all others follow their form.
+    """
+
+    # configuration
+    CONFIG_MISSING = f"{PREFIX}ConfigMissing"
+    CONFIG_UNREADABLE = f"{PREFIX}ConfigUnreadable"
+    CONFIG_SYNTAX = f"{PREFIX}ConfigSyntax"
+    UNKNOWN_KEY = f"{PREFIX}UnknownKey"
+    MISSING_KEY = f"{PREFIX}MissingKey"
+    INVALID_VALUE = f"{PREFIX}InvalidValue"
+    INVALID_HANDLER = f"{PREFIX}InvalidHandler"
+    INVALID_TAG = f"{PREFIX}InvalidTag"
+    ENTRY_MISSING = f"{PREFIX}EntryMissing"
+    ARTIFACT_COLLISION = f"{PREFIX}ArtifactCollision"
+    UNSUPPORTED_RUNTIME = f"{PREFIX}UnsupportedRuntime"
+    UNPARSEABLE_RUNTIME = f"{PREFIX}UnparseableRuntime"
+    UNSUPPORTED_ARCHITECTURE = f"{PREFIX}UnsupportedArchitecture"
+    # usage
+    NOTHING_SELECTED = f"{PREFIX}NothingSelected"
+    UNKNOWN_NAME = f"{PREFIX}UnknownName"
+    INVALID_OPTION = f"{PREFIX}InvalidOption"
+    # sources
+    BROKEN_LINK = f"{PREFIX}BrokenLink"
+    LINK_LOOP = f"{PREFIX}LinkLoop"
+    UNSUPPORTED_FILE = f"{PREFIX}UnsupportedFile"
+    FILE_COLLISION = f"{PREFIX}FileCollision"
+    # requirements
+    REQUIREMENTS_MISSING = f"{PREFIX}RequirementsMissing"
+    INVALID_REQUIREMENT = f"{PREFIX}InvalidRequirement"
+    SOURCE_REQUIREMENT = f"{PREFIX}SourceRequirement"
+    # resolving and installing
+    PYTHON_MISSING = f"{PREFIX}PythonMissing"
+    PACKAGE_NOT_FOUND = f"{PREFIX}PackageNotFound"
+    SOURCE_ONLY = f"{PREFIX}SourceOnly"
+    NO_WHEEL = f"{PREFIX}NoWheel"
+    PYTHON_UNSUPPORTED = f"{PREFIX}PythonUnsupported"
+    CONFLICT = f"{PREFIX}Conflict"
+    HASH_MISMATCH = f"{PREFIX}HashMismatch"
+    HASH_MISSING = f"{PREFIX}HashMissing"
+    INDEX_UNREACHABLE = f"{PREFIX}IndexUnreachable"
+    INDEX_UNAUTHORIZED = f"{PREFIX}IndexUnauthorized"
+    # commands
+    COMMAND_FAILED = f"{PREFIX}CommandFailed"
+    COMMAND_TIMED_OUT = f"{PREFIX}CommandTimedOut"
+    # output
+    OUTPUT_UNWRITABLE = f"{PREFIX}OutputUnwritable"
+    MANIFEST_UNREADABLE = f"{PREFIX}ManifestUnreadable"
+    ARTIFACT_TOO_LARGE = f"{PREFIX}ArtifactTooLarge"
+    # warnings
+    DEPRECATED_RUNTIME = f"{PREFIX}DeprecatedRuntime"
+    MUSL_TAGS = f"{PREFIX}MuslTags"
+    TAGS_BEYOND_RUNTIME = f"{PREFIX}TagsBeyondRuntime"
+    SHARED_PATH = f"{PREFIX}SharedPath"
+    OVERRIDE_UNUSED = f"{PREFIX}OverrideUnused"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+Stage = Literal["stage", "before hooks", "requirements", "install", "after hooks", "archive", "publish"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """The place of a problem: in a file (line and column count from 1), or in the work on an entry."""
+
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    key: str | None = None
+    name: str | None = None
+    stage: Stage | None = None
+
+    def __str__(self) -> str:
+        spot = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        work = ", ".join(part for part in (self.name, self.stage) if part is not None)
+        return ": ".join(part for part in (work, spot, self.key) if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong, or (severity "warning") one that the user should know."""
+
+    code: Code
+    message: str
+    where: Where = Where()
+    hint: str | None = None
+    detail: str | None = None
+    """Captured output of a command, or a list that belongs to the message; may have many lines."""
+    severity: Literal["error", "warning"] = "error"
+
+    def at(self, *, name: str, stage: Stage) -> Problem:
+        """The same problem, with the entry and the stage in which it came up."""
+        return replace(self, where=replace(self.where, name=name, stage=stage))
+
+
+class BundleError(Exception):
+    """One or more problems that end the work; the only exception that this package raises on purpose."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
+
+    def __reduce__(self) -> tuple[type[BundleError], tuple[Problem, ...]]:
+        # Exception pickles its args, which are the message here; executors send exceptions across processes.
+        return type(self), self.problems
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """A hint that names the nearest of the known words, or None when none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f'did you mean "{near[0]}"?' if near else None

@@ -1,0 +1,242 @@
+"""The Lambda runtimes and architectures, and what follows from them: platform tags, markers, dates.
+
+A runtime is stored with its C library and never with a list of tags: the tags are derived. Only data
+in this module depends on AWS; its source is
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+from packaging.markers import Environment
+from packaging.tags import Tag, compatible_tags, cpython_tags
+
+Arch = str
+MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
+"""AWS's word for an architecture, and the one of wheels, markers and ELF tools."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """One row of AWS's table of runtimes."""
+
+    name: str
+    patch: int
+    """A patch release that every instance of the runtime has reached. AWS does not publish the exact one;
+    it stands in `python_full_version`, where `!=3.9.0` or `<3.11.3` would be judged wrongly for patch 0."""
+    system: str
+    glibc: int
+    """The minor version of glibc 2."""
+    archs: tuple[Arch, ...]
+    deprecated: date
+    create_blocked: date | None
+    """None: in the past, and AWS's table no longer says when."""
+    update_blocked: date | None
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Python's major and minor version."""
+        major, minor = self.name.removeprefix("python").split(".")
+        return int(major), int(minor)
+
+
+_BOTH = ("x86_64", "arm64")
+_AL1, _AL2, _AL2023 = ("Amazon Linux 1", 17), ("Amazon Linux 2", 26), ("Amazon Linux 2023", 34)
+_ROWS: tuple[tuple[str, int, tuple[str, int], tuple[Arch, ...], str, str, str], ...] = (
+    # runtime, patch, system, architectures, deprecated, creation blocked, updates blocked
+    ("python3.14", 0, _AL2023, _BOTH, "2029-06-30", "2029-07-31", "2029-08-31"),
+    ("python3.13", 0, _AL2023, _BOTH, "2029-06-30", "2029-07-31", "2029-08-31"),
+    ("python3.12", 7, _AL2023, _BOTH, "2028-10-31", "2028-11-30", "2029-01-10"),
+    ("python3.11", 10, _AL2, _BOTH, "2027-06-30", "2027-07-31", "2027-08-31"),
+    ("python3.10", 15, _AL2, _BOTH, "2026-10-31", "2026-11-30", "2027-01-15"),
+    ("python3.9", 20, _AL2, _BOTH, "2025-12-15", "2026-02-03", "2026-03-09"),
+    ("python3.8", 20, _AL2, _BOTH, "2024-10-14", "2025-02-28", "2025-03-31"),
+    ("python3.7", 16, _AL1, ("x86_64",), "2023-12-04", "", ""),
+)
+
+
+def _date(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+RUNTIMES = {
+    name: Runtime(
+        name=name,
+        patch=patch,
+        system=system,
+        glibc=glibc,
+        archs=archs,
+        deprecated=date.fromisoformat(deprecated),
+        create_blocked=_date(create),
+        update_blocked=_date(update),
+    )
+    for name, patch, (system, glibc), archs, deprecated, create, update in _ROWS
+}
+"""Every runtime that can be a target, newest first."""
+
+_LEGACY = {"1": 5, "2010": 12, "2014": 17}
+"""PEP 600: the manylinux aliases and the glibc 2.N that each stands for."""
+_LOWEST = {"x86_64": 5, "aarch64": 17}
+"""The oldest glibc 2.N with a manylinux tag, by machine (manylinux1 knew no aarch64)."""
+_TAG = re.compile(
+    r"(?:(?P<family>manylinux|musllinux)_(?P<major>\d+)_(?P<minor>\d+)|manylinux(?P<legacy>1|2010|2014)|linux)"
+    r"_(?P<machine>[a-z0-9_]+)"
+)
+
+
+class TagError(ValueError):
+    """A platform tag that cannot be one of this target; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformTag:
+    """A platform tag, taken apart. `linux_x86_64` has neither family nor version."""
+
+    family: str
+    major: int
+    minor: int
+    machine: str
+
+    @classmethod
+    def parse(cls, text: str, arch: Arch) -> PlatformTag:
+        """Take a tag apart (PEP 425, 600 and 656); raises `TagError` when it does not suit `arch`."""
+        match = _TAG.fullmatch(text)
+        if match is None:
+            raise TagError("not a Linux platform tag (such as manylinux_2_28_x86_64 or musllinux_1_2_aarch64)")
+        machine = match["machine"]
+        if machine != MACHINES[arch]:
+            raise TagError(f"its machine is {machine}, and {arch} needs {MACHINES[arch]}")
+        if match["legacy"]:
+            return cls("manylinux", 2, _LEGACY[match["legacy"]], machine)
+        if match["family"] is None:
+            return cls("linux", 0, 0, machine)
+        return cls(match["family"], int(match["major"]), int(match["minor"]), machine)
+
+    def expand(self) -> Iterator[str]:
+        """This tag and, best first, every older one whose wheels run where this one's do."""
+        if self.family == "linux":
+            yield f"linux_{self.machine}"
+            return
+        lowest = _LOWEST[self.machine] if self.family == "manylinux" else 0
+        for minor in range(self.minor, min(self.minor, lowest) - 1, -1):
+            yield f"{self.family}_{self.major}_{minor}_{self.machine}"
+            if self.family == "manylinux":
+                yield from (f"manylinux{name}_{self.machine}" for name, n in _LEGACY.items() if n == minor)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One runtime on one architecture, with the platform tags that its wheels may carry."""
+
+    runtime: str
+    arch: Arch
+    tags: tuple[str, ...] = ()
+    """The user's platform tags in priority order; empty for those of the runtime's glibc."""
+
+    @cached_property
+    def _runtime(self) -> Runtime:
+        return RUNTIMES[self.runtime]
+
+    @property
+    def machine(self) -> str:
+        """The architecture in the words of wheels and markers: x86_64 or aarch64."""
+        return MACHINES[self.arch]
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Python's major and minor version."""
+        return self._runtime.version
+
+    @property
+    def full_version(self) -> str:
+        """The Python version for markers and `Requires-Python`, such as 3.13.0."""
+        return f"{self.version[0]}.{self.version[1]}.{self._runtime.patch}"
+
+    @property
+    def abi(self) -> str:
+        """CPython's ABI tag: cp313, and cp37m for Python 3.7 (PEP 425's m flag went away with 3.8)."""
+        return f"cp{self.version[0]}{self.version[1]}" + ("m" if self.version < (3, 8) else "")
+
+    @cached_property
+    def given(self) -> tuple[PlatformTag, ...]:
+        """The tags that everything else follows from: the user's, or the newest of the runtime's glibc."""
+        if self.tags:
+            return tuple(PlatformTag.parse(tag, self.arch) for tag in self.tags)
+        return (PlatformTag("manylinux", 2, self._runtime.glibc, self.machine),)
+
+    @cached_property
+    def platforms(self) -> tuple[str, ...]:
+        """Every platform tag that a wheel may carry, best first, legacy aliases included."""
+        return tuple(dict.fromkeys(tag for given in self.given for tag in given.expand()))
+
+    @cached_property
+    def wheel_tags(self) -> tuple[Tag, ...]:
+        """Every tag that a wheel may carry, best first: the order in which pip ranks wheels."""
+        version, abi = self.version, self.abi
+        interpreter = f"cp{version[0]}{version[1]}"
+        return (
+            *cpython_tags(version, [abi], list(self.platforms)),
+            *compatible_tags(version, interpreter, list(self.platforms)),
+        )
+
+    @cached_property
+    def markers(self) -> Environment:
+        """The marker environment (PEP 508) of the function, whatever the host is."""
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": self.full_version,
+            "os_name": "posix",
+            "platform_machine": self.machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": self.full_version,
+            "python_version": f"{self.version[0]}.{self.version[1]}",
+            "sys_platform": "linux",
+        }
+
+    def __str__(self) -> str:
+        return f"{self.runtime} on {self.arch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """What a deprecated runtime no longer allows, and since when."""
+
+    runtime: Runtime
+    update_blocked: bool
+    create_blocked: bool
+
+    def __str__(self) -> str:
+        row = self.runtime
+        said = f"AWS deprecated {row.name} on {row.deprecated}"
+        for what, blocked, day in (
+            ("creating functions", self.create_blocked, row.create_blocked),
+            ("updating them", self.update_blocked, row.update_blocked),
+        ):
+            when = "" if day is None else f" since {day}" if blocked else f" from {day} on"
+            said += f"; {what} is blocked{when}"
+        return said
+
+
+def lifecycle(runtime: str, today: date) -> Lifecycle | None:
+    """What AWS says of this runtime on the given day; None while it is fully supported."""
+    row = RUNTIMES[runtime]
+    if today < row.deprecated:
+        return None
+    return Lifecycle(
+        row,
+        update_blocked=row.update_blocked is None or today >= row.update_blocked,
+        create_blocked=row.create_blocked is None or today >= row.create_blocked,
+    )
+
+
+def newest(names: Sequence[str] = tuple(RUNTIMES)) -> str:
+    """The newest runtime, for hints."""
+    return names[0]
