@@ -41,7 +41,7 @@ class Code(str, Enum):
     # sources
     BROKEN_LINK = f"{PREFIX}BrokenLink"
     LINK_LOOP = f"{PREFIX}LinkLoop"
-    UNSUPPORTED_FILE = f"{PREFIX}UnsupportedFile"
+    UNUSABLE_FILE = f"{PREFIX}UnusableFile"
     FILE_COLLISION = f"{PREFIX}FileCollision"
     # requirements
     REQUIREMENTS_MISSING = f"{PREFIX}RequirementsMissing"

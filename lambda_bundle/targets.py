@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
-from packaging.markers import Environment
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
 Arch = str
@@ -185,7 +184,7 @@ class Target:
         )
 
     @cached_property
-    def markers(self) -> Environment:
+    def markers(self) -> dict[str, str]:
         """The marker environment (PEP 508) of the function, whatever the host is."""
         return {
             "implementation_name": "cpython",

@@ -1,0 +1,71 @@
+"""Find the backend that a job asks for on this host."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lambda_bundle.errors import BundleError, Code, Problem
+from lambda_bundle.installer_pip import OLDEST, Pip
+from lambda_bundle.installer_uv import Uv
+from lambda_bundle.installers import Installer
+from lambda_bundle.process import Children
+
+_PROBE_TIMEOUT = 60.0
+
+
+class Backends:
+    """The backends of one run; each is looked for once."""
+
+    def __init__(self, children: Children, environ: Mapping[str, str], folder: Path) -> None:
+        self._children, self._environ, self._folder = children, environ, folder
+        self._lock = threading.Lock()
+        self._found: dict[str, Installer] = {}
+
+    def get(self, name: str) -> Installer:
+        """The backend of this name. Raises `BundleError` when the host has none that serves."""
+        with self._lock:
+            if name not in self._found:
+                self._found[name] = Uv(_uv()) if name == "uv" else Pip(self._pip())
+            return self._found[name]
+
+    def _pip(self) -> tuple[str, ...]:
+        """The first Python with a pip that serves: the one that runs us, then those on PATH."""
+        seen = []
+        for python in dict.fromkeys(_pythons(self._environ)):
+            command = (python, "-m", "pip")
+            told = self._children.run(
+                [*command, "--version"], cwd=self._folder, environ=self._environ, timeout=_PROBE_TIMEOUT
+            )
+            version = re.match(r"pip (\d+)\.(\d+)", told.output)
+            if told.code == 0 and version and (int(version[1]), int(version[2])) >= OLDEST:
+                return command
+            seen.append(f"{python}: {told.output.strip().splitlines()[-1] if told.output.strip() else 'no pip'}")
+        oldest = ".".join(map(str, OLDEST))
+        raise BundleError(
+            Problem(
+                code=Code.PYTHON_MISSING,
+                message=f"no Python on this host has pip {oldest} or newer, which the pip backend needs",
+                hint='install pip (python -m ensurepip --upgrade), or use backend = "uv"',
+                detail="\n".join(seen),
+            )
+        )
+
+
+def _pythons(environ: Mapping[str, str]) -> Iterator[str]:
+    yield sys.executable
+    for name in ("python3", "python"):
+        found = shutil.which(name, path=environ.get("PATH"))
+        if found:
+            yield found
+
+
+def _uv() -> str:
+    """The uv that was installed with us: its version is one that we know."""
+    from uv import find_uv_bin  # noqa: PLC0415 - plan and validate run without it
+
+    return find_uv_bin()

@@ -1,0 +1,182 @@
+"""Read and tidy a folder into which a backend has installed wheels.
+
+Both backends leave traces of the host (console scripts with its interpreter's path, lock files, URLs) and
+order RECORD differently. After `tidy`, the same wheels are the same bytes, whichever backend put them there.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import posixpath
+import re
+import shutil
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+from lambda_bundle.targets import Target
+
+_LEFTOVERS = frozenset({"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
+"""Files of a .dist-info folder that tell of the installation and not of the distribution."""
+_SCRIPTS = ("bin/", "Scripts/")
+_PYTHON_SCRIPT = re.compile(rb"#!.*python|#!/bin/sh\n'''exec' .*python", re.IGNORECASE)
+_HEADERS = re.compile(r"include/(?:site/python[^/]*/)?[^/]+/.*\.(?:h|hh|hpp|hxx|pxd|pxi)")
+"""C headers; pip and uv put them into different folders, and nothing compiles on Lambda."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """One installed distribution, as its .dist-info folder tells."""
+
+    name: str
+    version: str
+    requires_python: str | None
+    info: str
+    """The name of its .dist-info folder."""
+    files: dict[str, str]
+    """Every file that it brought, relative to the folder, with the hash in RECORD ("" for RECORD itself)."""
+
+    def admits(self, target: Target) -> bool:
+        """Whether its `Requires-Python` (PEP 440; malformed ones admit everything, as in pip) admits the target."""
+        try:
+            specifier = SpecifierSet(self.requires_python or "")
+        except InvalidSpecifier:
+            return True
+        return specifier.contains(target.full_version, prereleases=True)
+
+
+def distributions(folder: Path) -> tuple[Distribution, ...]:
+    """Every distribution installed into the folder, by name."""
+    found = (_read(info) for info in folder.glob("*.dist-info") if info.is_dir())
+    return tuple(sorted(found, key=lambda distribution: distribution.name))
+
+
+def contested(found: tuple[Distribution, ...]) -> dict[str, tuple[Distribution, ...]]:
+    """The files that more than one distribution brings with different content, by path."""
+    owners: dict[str, list[Distribution]] = {}
+    for distribution in found:
+        for path in distribution.files:
+            if not path.startswith(_SCRIPTS):
+                owners.setdefault(path, []).append(distribution)
+    return {
+        path: tuple(claims)
+        for path, claims in sorted(owners.items())
+        if len({claim.files[path] for claim in claims}) > 1
+    }
+
+
+def tidy(folder: Path) -> None:
+    """Remove what the backend left behind, and make every RECORD say exactly what is there."""
+    (folder / ".lock").unlink(missing_ok=True)
+    for cache in sorted(folder.rglob("__pycache__")):
+        shutil.rmtree(cache, ignore_errors=True)
+    for distribution in distributions(folder):
+        for path in distribution.files:
+            if _is_leftover(folder, path, distribution.info):
+                (folder / path).unlink(missing_ok=True)
+            elif path.startswith(_SCRIPTS) and (folder / path).is_file():
+                _make_executable(folder / path)
+    for folders in (*_SCRIPTS, "include/"):
+        _remove_empty(folder / folders)
+    for distribution in distributions(folder):
+        write_record(folder, distribution)
+
+
+def refresh_records(folder: Path, infos: Iterable[str]) -> None:
+    """Make the RECORDs of these .dist-info folders true again, after hooks have changed what is there."""
+    for info in infos:
+        if (folder / info / "RECORD").is_file():
+            write_record(folder, _read(folder / info))
+
+
+def write_record(folder: Path, distribution: Distribution) -> None:
+    """Write RECORD anew (the format of PEP 376 and PEP 427): the files that are there, sorted, hashed."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    record = f"{distribution.info}/RECORD"
+    for path in sorted({*distribution.files, record}):
+        file = folder / path
+        if path == record:
+            writer.writerow((path, "", ""))
+        elif file.is_file():
+            writer.writerow((path, record_hash(file), file.stat().st_size))
+    # Replaced, not written over: the file may be a hard link into a backend's cache.
+    (folder / record).unlink(missing_ok=True)
+    (folder / record).write_text(lines.getvalue(), encoding="utf-8", newline="\n")
+
+
+def record_hash(file: Path) -> str:
+    """The hash of a file in the form of RECORD: "sha256=" and urlsafe base64 without padding."""
+    digest = hashlib.sha256(file.read_bytes()).digest()
+    return f"sha256={urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
+def _read(info: Path) -> Distribution:
+    file = info / "METADATA"
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    metadata = HeaderParser().parsestr(text)
+    return Distribution(
+        name=canonicalize_name(metadata["Name"] or info.name.partition("-")[0]),
+        version=metadata["Version"] or "",
+        requires_python=metadata["Requires-Python"],
+        info=info.name,
+        files=dict(_record(info)),
+    )
+
+
+def _record(info: Path) -> Iterator[tuple[str, str]]:
+    record = info / "RECORD"
+    if not record.is_file():
+        return
+    with record.open(encoding="utf-8", newline="") as lines:
+        for row in csv.reader(lines):
+            if row:
+                yield _inside(row[0]), row[1] if len(row) > 1 else ""
+
+
+def _inside(path: str) -> str:
+    """A path of RECORD relative to the folder: pip writes those outside its site-packages as "../../bin/x"."""
+    path = posixpath.normpath(path.replace("\\", "/"))
+    while path.startswith("../"):
+        path = path[3:]
+    return path
+
+
+def _is_leftover(folder: Path, path: str, info: str) -> bool:
+    if path.startswith(f"{info}/"):
+        return path.removeprefix(f"{info}/") in _LEFTOVERS
+    if path.startswith(_SCRIPTS):
+        return _is_python_script(folder / path)
+    return _HEADERS.fullmatch(path) is not None
+
+
+def _is_python_script(file: Path) -> bool:
+    """Whether this starts the host's Python; programs of other kinds stay."""
+    if file.suffix == ".exe":
+        return b"#!" in file.read_bytes()[-4096:] if file.is_file() else False
+    try:
+        with file.open("rb") as script:
+            return _PYTHON_SCRIPT.match(script.read(512)) is not None
+    except FileNotFoundError:
+        return False
+
+
+def _make_executable(program: Path) -> None:
+    """uv sets the bit on programs, pip only where the wheel does. The file itself may be in uv's cache: copy."""
+    content = program.read_bytes()
+    program.unlink()
+    program.write_bytes(content)
+    program.chmod(0o755)
+
+
+def _remove_empty(folder: Path) -> None:
+    for path in sorted((folder, *folder.rglob("*")), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()

@@ -1,0 +1,142 @@
+"""`Config` + selection → `Job`s: every default filled in, every path absolute, the target resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from lambda_bundle.config import Config, Entry, artifact_name
+from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
+from lambda_bundle.targets import RUNTIMES, Target, lifecycle
+
+Format = Literal["zip", "dir"]
+DEFAULT_OUTPUT = "dist"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One artifact to build, independent of all others; picklable."""
+
+    name: str
+    kind: Literal["function", "layer"]
+    root: Path
+    """The folder of `bundles.toml`."""
+    entry: str
+    """The source folder as the user wrote it, relative to `root`."""
+    handler: str | None
+    target: Target
+    backend: Literal["uv", "pip"]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    exclude: tuple[str, ...]
+    include: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    format: Format
+    timeout: float
+    """Seconds that one command may take."""
+    output: Path
+    """The folder that the artifact goes into."""
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def sources(self) -> Path:
+        """The source folder."""
+        return self.root / self.entry
+
+    @property
+    def artifact(self) -> Path:
+        """Where the artifact goes."""
+        return self.output / artifact_name(self.name, self.format)
+
+    @property
+    def prefix(self) -> str:
+        """What comes before every path in the artifact: layers are unpacked to /opt, and Python looks into
+        /opt/python (https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html)."""
+        return "python/" if self.kind == "layer" else ""
+
+
+def plan(
+    config: Config,
+    only: Iterable[str] = ("*",),
+    *,
+    output: Path | None = None,
+    format: Format | None = None,  # noqa: A002 - the key's and the option's name
+    today: date | None = None,
+) -> tuple[Job, ...]:
+    """The jobs for the entries whose names match one of the patterns, in the order of the file.
+
+    `output` is the folder for artifacts (default: dist beside the file); `format` overrides that of every
+    entry; `today` decides which runtimes are deprecated. Raises `BundleError` for a pattern that matches
+    nothing.
+    """
+    chosen = _select(config, list(only))
+    folder = (config.root / DEFAULT_OUTPUT) if output is None else output.absolute()
+    return tuple(_job(config, entry, folder, format, today or date.today()) for entry in chosen)  # noqa: DTZ011
+
+
+def _select(config: Config, patterns: Sequence[str]) -> list[Entry]:
+    names = [entry.name for entry in config.entries]
+    problems = [
+        Problem(
+            code=Code.UNKNOWN_NAME,
+            message=f'"{pattern}" matches no function and no layer',
+            where=Where(file=config.file.name),
+            hint=did_you_mean(pattern, names) or f"the names are {', '.join(names)}",
+        )
+        for pattern in patterns
+        if not any(fnmatchcase(name, pattern) for name in names)
+    ]
+    if problems:
+        raise BundleError(*problems)
+    return [entry for entry in config.entries if any(fnmatchcase(entry.name, pattern) for pattern in patterns)]
+
+
+def _job(config: Config, entry: Entry, output: Path, form: Format | None, today: date) -> Job:
+    target = Target(entry.runtime, entry.arch, entry.tags)
+    return Job(
+        name=entry.name,
+        kind="function" if entry.kind == "functions" else "layer",
+        root=config.root,
+        entry=entry.entry,
+        handler=entry.handler,
+        target=target,
+        backend=entry.backend,
+        before=entry.before,
+        after=entry.after,
+        exclude=entry.exclude,
+        include=entry.include,
+        env=tuple(sorted(entry.env.items())),
+        format=form or entry.format,
+        timeout=entry.timeout,
+        output=output,
+        warnings=tuple(_warnings(config, entry, target, today)),
+    )
+
+
+def _warnings(config: Config, entry: Entry, target: Target, today: date) -> list[Problem]:
+    where = Where(file=config.file.name, line=entry.line, key=f"{entry.kind}.{entry.name}")
+    found = []
+    state = lifecycle(entry.runtime, today)
+    if state is not None:
+        newest = next(iter(RUNTIMES))
+        hint = f"move to a newer runtime; the newest is {newest}"
+        found.append(_warning(Code.DEPRECATED_RUNTIME, str(state), where, hint))
+    if any(tag.family == "musllinux" for tag in target.given):
+        message = "Lambda's CPython uses glibc: it never imports *-linux-musl.so, and an .abi3.so for musl fails to load"
+        hint = "musllinux wheels serve there only where a package falls back to pure Python; prefer manylinux tags"
+        found.append(_warning(Code.MUSL_TAGS, message, where, hint))
+    glibc = RUNTIMES[entry.runtime].glibc
+    beyond = [tag for tag in target.given if tag.family == "manylinux" and (tag.major, tag.minor) > (2, glibc)]
+    if beyond:
+        names = ", ".join(f"{tag.family}_{tag.major}_{tag.minor}" for tag in beyond)
+        message = f"{names} wheels may need a newer glibc than the 2.{glibc} of {entry.runtime}"
+        found.append(_warning(Code.TAGS_BEYOND_RUNTIME, message, where, "leave out `tags` to use those of the runtime"))
+    return found
+
+
+def _warning(code: Code, message: str, where: Where, hint: str) -> Problem:
+    return Problem(code=code, message=message, where=where, hint=hint, severity="warning")

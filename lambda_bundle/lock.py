@@ -1,0 +1,108 @@
+"""The wheels that a function gets: what every resolve ends in and every install starts from.
+
+In the terms of PEP 751 this is a lock for one target, with exactly one wheel for each package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from packaging.tags import create_compatible_tags_selector
+from packaging.utils import parse_wheel_filename
+from packaging.version import Version
+
+from lambda_bundle.targets import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """One wheel file of one package."""
+
+    name: str
+    """Normalized (PEP 503)."""
+    version: str
+    filename: str
+    url: str
+    """Where to fetch it from: https or file."""
+    sha256: str | None
+    """None where the index gives no such hash."""
+
+    @property
+    def line(self) -> str:
+        """The requirement that names exactly this file, for a requirements.txt of either backend."""
+        proof = f" --hash=sha256:{self.sha256}" if self.sha256 else ""
+        return f"{self.name} @ {self.url}{proof}"
+
+    @property
+    def platforms(self) -> frozenset[str]:
+        """The platform tags in its file name."""
+        return frozenset(tag.platform for tag in parse_wheel_filename(self.filename)[3])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """A package at the version that a resolver chose, with every wheel that may serve."""
+
+    name: str
+    version: str
+    wheels: tuple[Wheel, ...]
+    direct: bool
+    """Asked for by URL: no other version can take its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfit:
+    """A version that exists and cannot be used on the target, and why."""
+
+    name: str
+    version: str
+    direct: bool = False
+    wheels: tuple[str, ...] = ()
+    """The file names of the wheels that it has, where their tags are the reason."""
+    requires_python: str | None = None
+    """Its `Requires-Python`, where that is the reason."""
+    hashes: tuple[str, ...] = ()
+    """The hashes that were allowed, where no wheel has one of them."""
+
+
+def best(wheels: Iterable[Wheel], target: Target) -> Wheel | None:
+    """The wheel with the best tag for the target; the highest build number among equals (PEP 427)."""
+    parsed = {wheel: parse_wheel_filename(wheel.filename) for wheel in wheels}
+    newest_first = sorted(parsed.items(), key=lambda item: item[1][2], reverse=True)
+    ranked = create_compatible_tags_selector(target.wheel_tags)((wheel, name[3]) for wheel, name in newest_first)
+    return next(ranked, None)
+
+
+def pick(
+    candidates: Iterable[Candidates], target: Target, allowed: Mapping[str, Collection[str]]
+) -> tuple[tuple[Wheel, ...], tuple[Unfit, ...]]:
+    """One wheel for each package, and the packages that have none for the target.
+
+    `allowed` maps the names of packages to the only hashes that their files may have, as "sha256:…".
+    """
+    chosen: list[Wheel] = []
+    unfit: list[Unfit] = []
+    for package in sorted(candidates, key=lambda candidate: candidate.name):
+        hashes = allowed.get(package.name)
+        trusted = [wheel for wheel in package.wheels if hashes is None or f"sha256:{wheel.sha256}" in hashes]
+        wheel = best(trusted, target)
+        if wheel is not None:
+            chosen.append(wheel)
+        else:
+            fits_but_untrusted = best(package.wheels, target) is not None
+            unfit.append(
+                Unfit(
+                    name=package.name,
+                    version=package.version,
+                    direct=package.direct,
+                    wheels=tuple(sorted(wheel.filename for wheel in package.wheels)),
+                    hashes=tuple(hashes or ()) if fits_but_untrusted else (),
+                )
+            )
+    return tuple(chosen), tuple(unfit)
+
+
+def newest(versions: Iterable[str]) -> str:
+    """The highest of some versions (PEP 440)."""
+    return str(max(Version(version) for version in versions))

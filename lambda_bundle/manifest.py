@@ -1,0 +1,109 @@
+"""`dist/manifest.json`: what is in the output folder, for deployment tools.
+
+It holds no absolute path, no time and no secret: the same inputs give the same bytes on any machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.result import Artifact, Result
+
+FILE_NAME = "manifest.json"
+VERSION = 1
+
+
+def row(result: Result, artifact: Artifact) -> dict[str, Any]:
+    """The manifest's row for a built artifact."""
+    job, archived = result.job, artifact.archived
+    return {
+        "kind": job.kind,
+        "path": job.artifact.name,
+        "format": job.format,
+        "runtime": job.target.runtime,
+        "arch": job.target.arch,
+        "handler": job.handler,
+        "sha256": archived.sha256,
+        "code_sha256": archived.code_sha256 if job.format == "zip" else None,
+        "size": archived.size,
+        "unzipped": archived.unzipped,
+        "digest": artifact.digest,
+        "wheels": [
+            {"name": wheel.name, "version": wheel.version, "file": wheel.filename, "sha256": wheel.sha256}
+            for wheel in artifact.wheels
+        ],
+    }
+
+
+def update(output: Path, results: Iterable[Result], *, known: Sequence[str] | None = None) -> None:
+    """Write the rows of what was built; drop those of what failed or is no longer declared.
+
+    `known` holds the names in `bundles.toml`, in order; without it every row that is there is kept. Two runs at once into one folder lose nothing. Raises
+    `BundleError` when the manifest that is there cannot be read or a new one not be written.
+    """
+    rows = {one.job.name: row(one, one.artifact) for one in results if one.artifact is not None}
+    gone = {one.job.name for one in results if one.status == "failed"}
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with FileLock(_lock_file(output)):
+            merged = {**read(output), **rows}
+            names = merged if known is None else known
+            kept = {name: merged[name] for name in names if name in merged and name not in gone}
+            _write(output, kept)
+    except OSError as error:
+        raise unwritable(output, error) from None
+
+
+def unwritable(output: Path, error: OSError) -> BundleError:
+    """The error for an output folder that cannot be written."""
+    return BundleError(
+        Problem(
+            code=Code.OUTPUT_UNWRITABLE,
+            message=f"cannot be written: {error.strerror}",
+            where=Where(file=str(error.filename or output)),
+            hint="make room, change its permissions, or choose another folder with --output",
+        )
+    )
+
+
+def read(output: Path) -> Mapping[str, Any]:
+    """The rows of the manifest in a folder, by name; none when there is no manifest."""
+    path = output / FILE_NAME
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        rows = document["artifacts"] if document["version"] == VERSION else None
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError):
+        rows = None
+    if not isinstance(rows, dict):
+        raise BundleError(
+            Problem(
+                code=Code.MANIFEST_UNREADABLE,
+                message="not a manifest that this version writes",
+                where=Where(file=str(path)),
+                hint="remove it with `invoke clean` and bundle everything again",
+            )
+        )
+    return rows
+
+
+def _write(output: Path, rows: Mapping[str, Any]) -> None:
+    text = json.dumps({"version": VERSION, "artifacts": dict(rows)}, indent=2, ensure_ascii=False) + "\n"
+    temporary = output / f".{FILE_NAME}.new"
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary.replace(output / FILE_NAME)
+
+
+def _lock_file(output: Path) -> Path:
+    """A lock beside nothing of the user's: one in the output folder would be uploaded with it."""
+    key = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"lambda-bundle-{key}.lock")
