@@ -44,7 +44,9 @@ class Backends:
             version = re.match(r"pip (\d+)\.(\d+)", told.output)
             if told.code == 0 and version and (int(version[1]), int(version[2])) >= OLDEST:
                 return command
-            seen.append(f"{python}: {told.output.strip().splitlines()[-1] if told.output.strip() else 'no pip'}")
+            seen.append(
+                f"{python}: {told.output.strip().splitlines()[-1] if told.output.strip() else 'no pip'}"
+            )
         oldest = ".".join(map(str, OLDEST))
         raise BundleError(
             Problem(

@@ -86,7 +86,9 @@ class Function(Layer):
 class Override(Common):
     """Values for every entry whose name matches; later overrides win."""
 
-    select: list[str] = Field(description="Names of functions and layers; * and ? match as in a shell.", min_length=1)
+    select: list[str] = Field(
+        description="Names of functions and layers; * and ? match as in a shell.", min_length=1
+    )
 
 
 class Document(_Model):
@@ -179,7 +181,9 @@ def _read(path: Path, shown: str) -> str:
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         problem = Problem(
-            code=Code.CONFIG_SYNTAX, message="not valid UTF-8, which TOML must be", where=Where(file=shown, line=line)
+            code=Code.CONFIG_SYNTAX,
+            message="not valid UTF-8, which TOML must be",
+            where=Where(file=shown, line=line),
         )
     except OSError as error:
         problem = Problem(
@@ -222,7 +226,9 @@ class _Loader:
         except ValidationError as error:
             faults = error.errors(include_url=False)
         for fault in faults:
-            key, code, message, hint = _translate(fault["loc"], fault["type"], fault.get("ctx", {}), fault["input"])
+            key, code, message, hint = _translate(
+                fault["loc"], fault["type"], fault.get("ctx", {}), fault["input"]
+            )
             self._report(key, code, message, hint)
             _discard(self._data, key)
         try:
@@ -236,7 +242,9 @@ class _Loader:
             ("layers", document.layers),
         )
         found: list[tuple[int, Kind, str, Layer]] = [
-            (self._line((kind, name)), kind, name, own) for kind, members in groups for name, own in members.items()
+            (self._line((kind, name)), kind, name, own)
+            for kind, members in groups
+            for name, own in members.items()
         ]
         for _, kind, name, own in sorted(found, key=lambda item: item[0]):
             entry = self._entry(kind, name, own, document)
@@ -291,11 +299,15 @@ class _Loader:
             self._report(key, Code.UNSUPPORTED_RUNTIME, f"no Lambda runtime is called {value}", hint)
         else:
             hint = did_you_mean(value, RUNTIMES) or f"write it as one of {known}"
-            self._report(key, Code.UNPARSEABLE_RUNTIME, f'"{value}" is not the name of a Python runtime', hint)
+            self._report(
+                key, Code.UNPARSEABLE_RUNTIME, f'"{value}" is not the name of a Python runtime', hint
+            )
 
     def _check_arch(self, key: Key, value: str, *, runtime: str | None) -> None:
         if value not in MACHINES:
-            other = {"aarch64": "arm64", "amd64": "x86_64", "x86-64": "x86_64", "x64": "x86_64"}.get(value.lower())
+            other = {"aarch64": "arm64", "amd64": "x86_64", "x86-64": "x86_64", "x64": "x86_64"}.get(
+                value.lower()
+            )
             hint = f'did you mean "{other}"?' if other else f"choose one of {', '.join(MACHINES)}"
             message = f'no Lambda architecture is called "{value}"'
         elif runtime in RUNTIMES and value not in RUNTIMES[runtime].archs:
@@ -329,7 +341,9 @@ class _Loader:
             try:
                 PlatformTag.parse(tag, arch)
             except TagError as error:
-                self._report((*key, index), Code.INVALID_TAG, f'"{tag}" cannot be a platform tag here: {error}')
+                self._report(
+                    (*key, index), Code.INVALID_TAG, f'"{tag}" cannot be a platform tag here: {error}'
+                )
 
     def _check_collisions(self, entries: Iterable[Entry]) -> None:
         """Names that differ only in case or in how Unicode writes them are one file on some systems."""
@@ -410,7 +424,12 @@ def _translate(
         word = str(key[-1])
         known = list(_model_at(key[:-1]).model_fields)
         if word == "handler" and key[0] == "layers":
-            return key, Code.UNKNOWN_KEY, f"unknown key `{word}`", "a layer has no handler; functions do: [functions.NAME]"
+            return (
+                key,
+                Code.UNKNOWN_KEY,
+                f"unknown key `{word}`",
+                "a layer has no handler; functions do: [functions.NAME]",
+            )
         nearest_known = did_you_mean(word, known) or f"known keys are {', '.join(known)}"
         return key, Code.UNKNOWN_KEY, f"unknown key `{word}`", nearest_known
     if kind == "missing":
@@ -418,7 +437,12 @@ def _translate(
     if kind == "literal_error":
         expected = str(context["expected"]).replace("'", '"')
         words = re.findall(r'"([^"]+)"', expected)
-        return key, Code.INVALID_VALUE, f"must be {expected}, not {_shown(value)}", did_you_mean(str(value), words)
+        return (
+            key,
+            Code.INVALID_VALUE,
+            f"must be {expected}, not {_shown(value)}",
+            did_you_mean(str(value), words),
+        )
     if kind == "greater_than":
         return key, Code.INVALID_VALUE, f"must be more than {context['gt']:g}, not {_shown(value)}", None
     if kind == "too_short":

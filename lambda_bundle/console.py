@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lambda_bundle.archive import UNZIPPED_LIMIT
-from lambda_bundle.errors import Problem, Stage
+from lambda_bundle.errors import Problem, Stage, Where
 from lambda_bundle.jobs import Job
 from lambda_bundle.manifest import row
 from lambda_bundle.pipeline import Progress
@@ -27,6 +28,7 @@ from lambda_bundle.result import Result
 _WIDE = 1_000_000
 """Columns off a terminal: a log is for searching, and a path cut in two is found by nobody."""
 _DETAIL_LINES = 60
+_PLACES = 8
 _MARKS = {"built": ("✓", "green"), "failed": ("✗", "bold red"), "cancelled": ("–", "yellow")}
 
 
@@ -53,10 +55,15 @@ class Printer:
         self.out.file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
     def problems(self, problems: Iterable[Problem]) -> None:
-        """Every problem once, warnings first, so that the errors are what stands last."""
-        unique = list(dict.fromkeys(problems))
-        for problem in sorted(unique, key=lambda one: one.severity == "error"):
-            self.err.print(_problem(problem), overflow="fold", soft_wrap=not self.err.is_terminal)
+        """Every problem, warnings first, so that the errors are what stands last.
+
+        What is the same in several places (a deprecated runtime of 200 functions) is told once, with the places.
+        """
+        places: dict[Problem, dict[str, None]] = {}
+        for problem in sorted(problems, key=lambda one: one.severity == "error"):
+            places.setdefault(replace(problem, where=Where()), {})[str(problem.where)] = None
+        for problem, where in places.items():
+            self.err.print(_problem(problem, [one for one in where if one]), overflow="fold")
 
     def results(self, results: Sequence[Result]) -> None:
         """The closing table."""
@@ -90,7 +97,14 @@ def _cells(result: Result) -> list[Text]:
     job = result.job
     cells = [Text(mark, style), Text(job.name), Text(job.target.runtime), Text(job.target.arch)]
     if result.artifact is None:
-        return [*cells, Text(""), Text(""), Text(""), Text(seconds(result.seconds)), Text(result.status, style)]
+        return [
+            *cells,
+            Text(""),
+            Text(""),
+            Text(""),
+            Text(seconds(result.seconds)),
+            Text(result.status, style),
+        ]
     archived = result.artifact.archived
     over = archived.unzipped > UNZIPPED_LIMIT
     return [
@@ -127,13 +141,15 @@ def seconds(count: float) -> str:
     return f"{count:.1f} s" if count < 60 else f"{int(count // 60)} min {int(count % 60)} s"  # noqa: PLR2004
 
 
-def _problem(problem: Problem) -> Text:
+def _problem(problem: Problem, places: Sequence[str]) -> Text:
     style = "bold red" if problem.severity == "error" else "bold yellow"
     text = Text()
     text.append(f"{problem.severity}[{problem.code}]", style)
     text.append(f": {problem.message}\n", "bold")
-    if str(problem.where):
-        text.append("  --> ", "blue").append(f"{problem.where}\n")
+    for place in places[:_PLACES]:
+        text.append("  --> ", "blue").append(f"{place}\n")
+    if len(places) > _PLACES:
+        text.append("  --> ", "blue").append(f"and {len(places) - _PLACES} more\n")
     if problem.detail:
         lines = problem.detail.splitlines()
         if len(lines) > _DETAIL_LINES:
@@ -201,7 +217,9 @@ class LiveProgress(Progress):
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Stage, float]] = {}
         self._done = 0
-        self._live = Live(console=printer.err, get_renderable=self._draw, refresh_per_second=8, transient=True)
+        self._live = Live(
+            console=printer.err, get_renderable=self._draw, refresh_per_second=8, transient=True
+        )
 
     def __enter__(self) -> LiveProgress:
         self._live.start()
@@ -230,6 +248,8 @@ class LiveProgress(Progress):
         with self._lock:
             now = time.monotonic()
             for name, (stage, began) in self._running.items():
-                table.add_row(Text("•", "cyan"), Text(name), Text(stage, "cyan"), Text(seconds(now - began), "dim"))
+                table.add_row(
+                    Text("•", "cyan"), Text(name), Text(stage, "cyan"), Text(seconds(now - began), "dim")
+                )
             table.add_row(Text(""), Text(f"{self._done} of {self._total} done", "dim"))
         return table

@@ -29,4 +29,6 @@ def run(
         return
     completed = children.run(" && ".join(commands), cwd=folder, environ=environ, timeout=timeout)
     if completed.code:
-        raise completed.failure(hint="the command ran in a copy of the sources; run it there by hand to see more")
+        raise completed.failure(
+            "a hook", hint="the command ran in a copy of the sources; run it there by hand to see more"
+        )

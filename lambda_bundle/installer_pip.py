@@ -110,10 +110,21 @@ class Pip:
         document = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))
         return {canonicalize_name(item["metadata"]["name"]): item for item in document["install"]}
 
-    def _diagnose(self, completed: Completed, wanted: Requirements, target: Target, work: Work) -> BundleError:
+    def _diagnose(
+        self, completed: Completed, wanted: Requirements, target: Target, work: Work
+    ) -> BundleError:
         """The error that a failed resolution means; pip says the same of a typo, a 401 and a missing wheel."""
         output = completed.output.strip()
         match = _NO_MATCH.search(output)
+        if match is None and (refusal := _REQUIRES.search(output)):
+            name = canonicalize_name(refusal["name"])
+            versions = re.search(
+                rf"{re.escape(name.replace('-', '_'))}-(?P<version>[^-\s]+)-\S*\.whl", output
+            )
+            version = versions["version"] if versions else ""
+            return no_fit(
+                (Unfit(name=name, version=version, requires_python=refusal["python"]),), wanted, target
+            )
         if match is None:
             return conflict(output) if "ResolutionImpossible" in output else _failure(completed)
         requirement = Declared(match["asked"])
@@ -133,7 +144,9 @@ class Pip:
         python = links.requires_python(version, target)
         tagged = python is None or any(_platforms(wheel) != {"any"} for wheel in wheels)
         shown = wheels if tagged else ()
-        return no_fit((Unfit(name=name, version=version, wheels=shown, requires_python=python),), wanted, target)
+        return no_fit(
+            (Unfit(name=name, version=version, wheels=shown, requires_python=python),), wanted, target
+        )
 
     @staticmethod
     def _refuse_untagged(wheels: Iterable[Wheel], wanted: Requirements, target: Target) -> None:
@@ -147,7 +160,12 @@ class Pip:
             raise no_fit(unfit, wanted, target)
 
 
-_NO_MATCH = re.compile(r"No matching distribution found for (?P<asked>[^\n(]+?)\s*(?:\(from |$)", re.MULTILINE)
+_NO_MATCH = re.compile(
+    r"No matching distribution found for (?P<asked>[^\n(]+?)\s*(?:\(from |$)", re.MULTILINE
+)
+_REQUIRES = re.compile(
+    r"Package '(?P<name>[^']+)' requires a different Python: \S+ not in '(?P<python>[^']+)'"
+)
 _ENVIRONMENT = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_COLOR": "1"}
 
 
@@ -184,7 +202,9 @@ class _Links:
 def _version(file: str, name: str) -> str | None:
     """The version of a file if it belongs to the package."""
     try:
-        found, version, *_ = parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(file)
+        found, version, *_ = (
+            parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(file)
+        )
     except (InvalidWheelFilename, InvalidSdistFilename):
         return None
     return str(version) if found == name else None
@@ -198,13 +218,15 @@ def _failure(completed: Completed) -> BundleError:
     output = completed.output.strip()
     if "DO NOT MATCH THE HASHES" in output or "HashMismatch" in output:
         return mismatch(output)
-    return _fetch_failure(output) or completed.failure()
+    return _fetch_failure(output) or completed.failure("pip")
 
 
 def _fetch_failure(output: str) -> BundleError | None:
     if re.search(r"\b40[13]\b.*(?:Error|Client Error|Forbidden|Unauthorized)", output):
         return unauthorized(_telling(output))
-    if re.search(r"Could not fetch URL|NewConnectionError|ConnectTimeout|ReadTimeout|HTTP error|HTTPError", output):
+    if re.search(
+        r"Could not fetch URL|NewConnectionError|ConnectTimeout|ReadTimeout|HTTP error|HTTPError", output
+    ):
         return unreachable(_telling(output))
     return None
 

@@ -82,7 +82,9 @@ class Uv:
     ) -> None:
         """See `Installer.install`; one command for each family of platforms."""
         for family, members in _families(wheels).items():
-            name = work.write(f"{family}.txt", [*index_lines(wanted.options), *(wheel.line for wheel in members)])
+            name = work.write(
+                f"{family}.txt", [*index_lines(wanted.options), *(wheel.line for wheel in members)]
+            )
             platform = _PERMISSIVE[family].format(machine=target.machine)
             hashed = all(wheel.sha256 for wheel in members)
             arguments = install_arguments(target, platform, into, name, options=wanted.options, hashed=hashed)
@@ -94,7 +96,9 @@ class Uv:
     def _compile(
         self, wanted: Requirements, target: Target, work: Work, unfit: Iterable[Unfit]
     ) -> tuple[Completed, tuple[Candidates, ...] | None]:
-        work.write("requirements.in", [*index_lines(wanted.options), *(one.line for one in wanted.requirements)])
+        work.write(
+            "requirements.in", [*index_lines(wanted.options), *(one.line for one in wanted.requirements)]
+        )
         constraints = [*(one.line for one in wanted.constraints), *exclusions(unfit)]
         work.write("constraints.txt", constraints)
         return self._run_compile(compile_arguments(target, wanted.options), target, work)
@@ -111,7 +115,9 @@ class Uv:
             return completed, None
         return completed, tuple(_candidates(work.folder / "pylock.toml", target))
 
-    def _diagnose(self, completed: Completed, wanted: Requirements, target: Target, work: Work) -> BundleError:
+    def _diagnose(
+        self, completed: Completed, wanted: Requirements, target: Target, work: Work
+    ) -> BundleError:
         """The error that a failed resolution means."""
         output = completed.output
         if "No solution found" not in output:
@@ -124,9 +130,12 @@ class Uv:
         if match := _PYTHON.search(text):
             python = match["python"].rstrip(",")
             return self._wheelless(match["name"], match["version"], wanted, target, work, python=python)
-        if match := _ABSENT.search(text):
-            name = match["name"]
-            return not_found(name, match["asked"] or name, wanted, offered=self._offered(name, wanted, target, work))
+        if match := _UNKNOWN.search(text):
+            return not_found(match["name"], match["name"], wanted)
+        if match := _NO_SUCH_VERSION.search(text):
+            asked = (match["asked"] or match["asked_of"]).rstrip(".,")
+            name = re.split(r"[<>=!~\[]", asked)[0]
+            return not_found(name, asked, wanted, offered=self._offered(name, wanted, target, work))
         return conflict(output.strip())
 
     def _wheelless(
@@ -175,12 +184,17 @@ class Uv:
 _REFUSED = re.compile(r"401 Unauthorized|403 Forbidden|valid authentication credentials")
 _PACKAGE = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
 _NO_WHEELS = re.compile(
-    _PACKAGE + r"(?:==(?P<version>[^\s,]+)|[<>=!~][^\s]*)? (?:has|have) no (?:usable wheels|wheels with|`[^`]*`-compatible)"
+    _PACKAGE
+    + r"(?:==(?P<version>[^\s,]+)|[<>=!~][^\s]*)? (?:has|have) no (?:usable wheels|wheels with|`[^`]*`-compatible)"
 )
-_PYTHON = re.compile(_PACKAGE + r"(?:==(?P<version>[^\s,]+)|[<>=!~][^\s]*)? (?:depends on|requires) Python ?(?P<python>[<>=!~]\S+)")
-_ABSENT = re.compile(
-    rf"(?:there (?:is|are) no versions? of |only )?(?P<asked>{_PACKAGE}(?:[<>=!~][^\s,]*)?) "
-    r"(?:was not found in|were not found in|and you require|is available|are available)"
+_PYTHON = re.compile(
+    _PACKAGE
+    + r"(?:==(?P<version>[^\s,]+)|[<>=!~][^\s]*)? (?:depends on|requires) Python ?(?P<python>[<>=!~]\S+)"
+)
+_UNKNOWN = re.compile(_PACKAGE + r" (?:was|were) not found in")
+_NO_SUCH_VERSION = re.compile(
+    r"there (?:is|are) no versions? of (?P<asked>[^\s,]+)"
+    r"|only (?P<name>[\w.-]+?)(?:[<>=!~]\S*)? (?:is|are) available and (?:you require|\S+ depends on) (?P<asked_of>(?P=name)[^\s,]+)"
 )
 
 
@@ -193,14 +207,16 @@ def _failure(completed: Completed) -> BundleError:
         return mismatch(output)
     if re.search(r"Failed to fetch|error sending request|Failed to download|dns error|HTTP status", output):
         return unreachable(output)
-    return completed.failure()
+    return completed.failure("uv")
 
 
 def _families(wheels: Iterable[Wheel]) -> dict[str, list[Wheel]]:
     """The wheels by the family of their platform tags; the pure ones go with any."""
     families: dict[str, list[Wheel]] = {}
     for wheel in wheels:
-        family = next((name for name in _PERMISSIVE if all(tag.startswith(name) for tag in wheel.platforms)), None)
+        family = next(
+            (name for name in _PERMISSIVE if all(tag.startswith(name) for tag in wheel.platforms)), None
+        )
         families.setdefault(family or "manylinux", []).append(wheel)
     return families
 
@@ -234,7 +250,15 @@ def compile_arguments(target: Target, options: Options, *, universal: bool = Fal
     place = None if universal else platform(target)
     return [
         *("pip", "compile", "requirements.in", "--constraints", "constraints.txt"),
-        *("--format", "pylock.toml", "--output-file", "pylock.toml", "--no-header", "--no-annotate", "--quiet"),
+        *(
+            "--format",
+            "pylock.toml",
+            "--output-file",
+            "pylock.toml",
+            "--no-header",
+            "--no-annotate",
+            "--quiet",
+        ),
         *_common(target),
         *(["--python-platform", place] if place else ["--universal"]),
         *(["--prerelease", "allow"] if options.pre else []),

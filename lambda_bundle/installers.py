@@ -194,7 +194,10 @@ def not_found(
     if offered:
         message, hint = f"no index has {asked}; the newest version is {offered}", "correct the version"
     else:
-        message, hint = f"no index has a package called {name}", "correct the name, or add the index that has it"
+        message, hint = (
+            f"no index has a package called {name}",
+            "correct the name, or add the index that has it",
+        )
     where = where_asked(name, wanted)
     return BundleError(
         Problem(code=Code.PACKAGE_NOT_FOUND, message=message, where=where, hint=hint, detail=output or None)

@@ -92,7 +92,9 @@ def _select(config: Config, patterns: Sequence[str]) -> list[Entry]:
     ]
     if problems:
         raise BundleError(*problems)
-    return [entry for entry in config.entries if any(fnmatchcase(entry.name, pattern) for pattern in patterns)]
+    return [
+        entry for entry in config.entries if any(fnmatchcase(entry.name, pattern) for pattern in patterns)
+    ]
 
 
 def _job(config: Config, entry: Entry, output: Path, form: Format | None, today: date) -> Job:
@@ -130,11 +132,15 @@ def _warnings(config: Config, entry: Entry, target: Target, today: date) -> list
         hint = "musllinux wheels serve there only where a package falls back to pure Python; prefer manylinux tags"
         found.append(_warning(Code.MUSL_TAGS, message, where, hint))
     glibc = RUNTIMES[entry.runtime].glibc
-    beyond = [tag for tag in target.given if tag.family == "manylinux" and (tag.major, tag.minor) > (2, glibc)]
+    beyond = [
+        tag for tag in target.given if tag.family == "manylinux" and (tag.major, tag.minor) > (2, glibc)
+    ]
     if beyond:
         names = ", ".join(f"{tag.family}_{tag.major}_{tag.minor}" for tag in beyond)
         message = f"{names} wheels may need a newer glibc than the 2.{glibc} of {entry.runtime}"
-        found.append(_warning(Code.TAGS_BEYOND_RUNTIME, message, where, "leave out `tags` to use those of the runtime"))
+        found.append(
+            _warning(Code.TAGS_BEYOND_RUNTIME, message, where, "leave out `tags` to use those of the runtime")
+        )
     return found
 
 

@@ -70,7 +70,9 @@ def best(wheels: Iterable[Wheel], target: Target) -> Wheel | None:
     """The wheel with the best tag for the target; the highest build number among equals (PEP 427)."""
     parsed = {wheel: parse_wheel_filename(wheel.filename) for wheel in wheels}
     newest_first = sorted(parsed.items(), key=lambda item: item[1][2], reverse=True)
-    ranked = create_compatible_tags_selector(target.wheel_tags)((wheel, name[3]) for wheel, name in newest_first)
+    ranked = create_compatible_tags_selector(target.wheel_tags)(
+        (wheel, name[3]) for wheel, name in newest_first
+    )
     return next(ranked, None)
 
 

@@ -135,7 +135,9 @@ class _Run:
         except BundleError as error:
             problems = error.problems
         except Stopped:
-            return Result(job=job, status="cancelled", seconds=time.monotonic() - began, problems=job.warnings)
+            return Result(
+                job=job, status="cancelled", seconds=time.monotonic() - began, problems=job.warnings
+            )
         else:
             problems = (*job.warnings, *warnings)
             seconds = time.monotonic() - began
@@ -159,7 +161,9 @@ class _Run:
             timeout=job.timeout,
             secrets=wanted.secrets,
         )
-        return self._stores[job.output].dependencies(wanted, job.target, self._backends.get(job.backend), work)
+        return self._stores[job.output].dependencies(
+            wanted, job.target, self._backends.get(job.backend), work
+        )
 
     @property
     def children(self) -> Children:
@@ -210,7 +214,9 @@ class _Work:
             write = archive.write_zip if job.format == "zip" else archive.write_folder
             archived = write({f"{job.prefix}{path}": source for path, source in tree.items()}, temporary)
         with self._stage("publish"):
-            stale = [job.output / artifact_name(job.name, form) for form in ("zip", "dir") if form != job.format]
+            stale = [
+                job.output / artifact_name(job.name, form) for form in ("zip", "dir") if form != job.format
+            ]
             archive.publish(temporary, job.artifact, stale=stale)
         digest = _digest(job, inputs, dependencies)
         return Artifact(archived=archived, wheels=dependencies.wheels, digest=digest), dependencies.warnings

@@ -43,15 +43,12 @@ class Completed:
     code: int
     output: str
 
-    def failure(self, *, hint: str | None = None) -> BundleError:
-        """The error that says that this command failed."""
+    def failure(self, what: str, *, hint: str | None = None) -> BundleError:
+        """The error that says that this command failed; `what` is what the user knows it by."""
+        how = f"was ended by signal {-self.code}" if self.code < 0 else f"ended with exit code {self.code}"
+        detail = f"$ {self.command}\n{self.output.strip()}".strip()
         return BundleError(
-            Problem(
-                code=Code.COMMAND_FAILED,
-                message=f"the command ended with exit code {self.code}: {self.command}",
-                hint=hint,
-                detail=self.output.strip() or None,
-            )
+            Problem(code=Code.COMMAND_FAILED, message=f"{what} {how}", hint=hint, detail=detail)
         )
 
 
@@ -96,9 +93,9 @@ class Children:
                 raise BundleError(
                     Problem(
                         code=Code.COMMAND_TIMED_OUT,
-                        message=f"the command was stopped after {timeout:g} s: {shown}",
-                        hint="raise `timeout` (seconds for one command) if it needs longer",
-                        detail=mask(_tail(output.fileno()), secrets).strip() or None,
+                        message=f"a command was stopped because it took longer than {timeout:g} s",
+                        hint="raise `timeout` (seconds that one command may take) if it needs longer",
+                        detail=f"$ {shown}\n{mask(_tail(output.fileno()), secrets).strip()}".strip(),
                     )
                 ) from None
             finally:

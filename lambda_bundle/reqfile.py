@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar
 from urllib.parse import unquote
 from urllib.request import url2pathname
 
@@ -21,11 +22,6 @@ from packaging.markers import InvalidMarker, Marker, UndefinedComparison, Undefi
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from packaging.markers import Environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +80,12 @@ class Requirements:
 def read(
     path: Path,
     *,
-    markers: Environment,
+    markers: Mapping[str, str],
     environ: Mapping[str, str],
     shown: Callable[[Path], str],
     resolve: Callable[[Path, str], Path],
 ) -> Requirements:
-    """Read a requirements file, and the files that it names, for the target with these markers.
+    """Read a requirements file, and the files that it names, for the target with this marker environment.
 
     `environ` fills `${VARIABLES}`; `shown` turns a path into what the user knows it by; `resolve` turns the
     folder of a file and a relative path in that file into an absolute path.
@@ -122,7 +118,7 @@ _URL = re.compile(r"file:|(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # o
 _VCS = re.compile(r"[a-z]+\+[a-z]+:", re.IGNORECASE)
 _DRIVE = re.compile(r"[a-z]:/", re.IGNORECASE)
 _NAMED = re.compile(r"[a-z0-9][a-z0-9._-]*\s*(\[[^\]]*\])?\s*@", re.IGNORECASE)
-_BARE = re.compile(r"[./\\]|[^<>=!~]*[/\\]|.*\.(whl|zip|tar|tar\.\w+|tgz|tbz|txz|tlz|txt)$", re.IGNORECASE)
+_BARE = re.compile(r"[./\\~]|[^<>=!~]*[/\\]|.*\.(whl|zip|tar|tar\.\w+|tgz|tbz|txz|tlz|txt)$", re.IGNORECASE)
 _WHEEL = re.compile(r"(?P<base>.*?(?P<file>[^/\\]*\.whl))(\?[^#]*)?(?P<fragment>#.*)?", re.IGNORECASE)
 _URL_HASH = re.compile(r"[#&](sha256|sha384|sha512)=([^&]*)")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
@@ -205,7 +201,7 @@ def _mask_url(text: str) -> str:
 class _Reader:
     """What has been read so far."""
 
-    markers: Environment
+    markers: Mapping[str, str]
     environ: Mapping[str, str]
     shown: Callable[[Path], str]
     resolve: Callable[[Path, str], Path]
@@ -407,9 +403,9 @@ def _split_marker(text: str) -> tuple[str, str]:
     return head.strip(), "".join(marker).strip()
 
 
-def _holds(line: _Line, marker: str, environment: Environment) -> bool:
+def _holds(line: _Line, marker: str, environment: Mapping[str, str]) -> bool:
     try:
-        return not marker or Marker(marker).evaluate(cast("Mapping[str, str]", environment))
+        return not marker or Marker(marker).evaluate(environment)
     except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName):
         raise line.invalid("has a marker that means nothing", _MARKER_HINT) from None
 

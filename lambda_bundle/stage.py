@@ -89,10 +89,14 @@ class _Scanner:
         self._keeps = len(keep.patterns) > 0
         self.problems: list[Problem] = []
 
-    def walk(self, folder: str, prefix: str, above: tuple[str, ...], *, out: bool = False) -> Iterator[tuple[str, Path]]:
+    def walk(
+        self, folder: str, prefix: str, above: tuple[str, ...], *, out: bool = False
+    ) -> Iterator[tuple[str, Path]]:
         here = os.path.realpath(folder)
         if here in above:
-            self._report(Code.LINK_LOOP, prefix.rstrip("/"), "a symbolic link leads back to a folder above it")
+            self._report(
+                Code.LINK_LOOP, prefix.rstrip("/"), "a symbolic link leads back to a folder above it"
+            )
             return
         for entry in self._list(folder, prefix):
             path = prefix + entry.name
@@ -106,17 +110,25 @@ class _Scanner:
             with os.scandir(folder) as listing:
                 return list(listing)
         except OSError as error:
-            self._report(Code.UNUSABLE_FILE, prefix.rstrip("/") or ".", f"the folder cannot be read ({error.strerror})")
+            self._report(
+                Code.UNUSABLE_FILE, prefix.rstrip("/") or ".", f"the folder cannot be read ({error.strerror})"
+            )
             return []
 
-    def _visit(self, entry: os.DirEntry[str], path: str, above: tuple[str, ...], *, out: bool) -> Iterator[tuple[str, Path]]:
+    def _visit(
+        self, entry: os.DirEntry[str], path: str, above: tuple[str, ...], *, out: bool
+    ) -> Iterator[tuple[str, Path]]:
         try:
             mode = entry.stat().st_mode
         except OSError as error:
             if error.errno == errno.ELOOP:
                 self._report(Code.LINK_LOOP, path, "a symbolic link leads back to itself")
             elif entry.is_symlink():
-                self._report(Code.BROKEN_LINK, path, f"a symbolic link points to {os.readlink(entry.path)}, which is not there")
+                self._report(
+                    Code.BROKEN_LINK,
+                    path,
+                    f"a symbolic link points to {os.readlink(entry.path)}, which is not there",
+                )
             else:
                 self._report(Code.UNUSABLE_FILE, path, f"cannot be read ({error.strerror})")
             return
@@ -181,7 +193,9 @@ def merge(sources: Tree, dependencies: Tree, owner: Callable[[str], str]) -> dic
     problems = []
     for path in sources.keys() & dependencies.keys():
         if sources[path].read_bytes() != dependencies[path].read_bytes():
-            problems.append(_collision(path, f"the sources and {owner(path)} both bring this file, and they differ"))
+            problems.append(
+                _collision(path, f"the sources and {owner(path)} both bring this file, and they differ")
+            )
     for ours, theirs, whose in ((sources, dependencies, "sources"), (dependencies, sources, "dependencies")):
         folders = {parent for path in theirs for parent in _parents(path)}
         for path in ours.keys() & folders:

@@ -185,7 +185,9 @@ def _shared(path: str, claims: tuple[Distribution, ...]) -> Problem:
 
 def _relocate(error: BundleError, asked: Requirements, mine: Requirements) -> BundleError:
     """The error with the places of my requirements in place of those of whoever asked first for the same."""
-    places = {theirs.where: ours.where for theirs, ours in zip(asked.requirements, mine.requirements, strict=True)}
+    places = {
+        theirs.where: ours.where for theirs, ours in zip(asked.requirements, mine.requirements, strict=True)
+    }
     return BundleError(
         *(replace(problem, where=places.get(problem.where, problem.where)) for problem in error.problems)
     )

@@ -106,7 +106,9 @@ class PlatformTag:
         """Take a tag apart (PEP 425, 600 and 656); raises `TagError` when it does not suit `arch`."""
         match = _TAG.fullmatch(text)
         if match is None:
-            raise TagError("not a Linux platform tag (such as manylinux_2_28_x86_64 or musllinux_1_2_aarch64)")
+            raise TagError(
+                "not a Linux platform tag (such as manylinux_2_28_x86_64 or musllinux_1_2_aarch64)"
+            )
         machine = match["machine"]
         if machine != MACHINES[arch]:
             raise TagError(f"its machine is {machine}, and {arch} needs {MACHINES[arch]}")

@@ -83,7 +83,11 @@ def _selection(config: Config, *, everything: bool, only: list[str] | None) -> l
 
     if everything and only:
         raise BundleError(
-            Problem(code=Code.INVALID_OPTION, message="--all and --only contradict each other", hint="give one of them")
+            Problem(
+                code=Code.INVALID_OPTION,
+                message="--all and --only contradict each other",
+                hint="give one of them",
+            )
         )
     if not everything and not only:
         names = "\n".join(entry.name for entry in config.entries)
@@ -195,7 +199,11 @@ def validate(_: Context, file: Any = None) -> None:
 @task(
     iterable=["only"],
     auto_shortflags=False,
-    help={"only": "Show only these; repeatable, and * and ? match as in a shell.", "json": "As JSON.", "file": _FILE},
+    help={
+        "only": "Show only these; repeatable, and * and ? match as in a shell.",
+        "json": "As JSON.",
+        "file": _FILE,
+    },
 )
 def plan(_: Context, only: Any = None, json: bool = False, file: Any = None) -> None:
     """Show what would be built, and build nothing."""
@@ -230,7 +238,10 @@ def _plan_row(job: Job) -> dict[str, Any]:
     }
 
 
-@task(auto_shortflags=False, help={"output": "The folder to clean (default: dist beside bundles.toml).", "file": _FILE})
+@task(
+    auto_shortflags=False,
+    help={"output": "The folder to clean (default: dist beside bundles.toml).", "file": _FILE},
+)
 def clean(_: Context, output: Any = None, file: Any = None) -> None:
     """Remove the artifacts, the manifest, and what an interrupted run left in the output folder."""
     with _edge() as printer:

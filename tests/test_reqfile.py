@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import string
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping  # noqa: TC003 - at run time for hypothesis
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def read_in(folder: Path, environ: Mapping[str, str] | None = None) -> Requireme
         markers=MARKERS,
         environ=environ or {},
         shown=lambda path: path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path),
-        resolve=lambda base, text: base / text,
+        resolve=lambda base, text: Path(os.path.normpath(base / text)),
     )
 
 
@@ -244,14 +245,13 @@ def test_nested_files(tmp_path: Path) -> None:
     files = {
         "sub/base.txt": "b\n-r more.txt\n-f links\n--constraint=../limits.txt",
         "sub/more.txt": "c\n--pre",
-        "limits.txt": "z<3\n-r sub/of a limit.txt",
+        "limits.txt": "z<3\n-r 'sub/of a limit.txt'",
         "sub/of a limit.txt": "d",
         "last.txt": "e",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     top = f"a\n-r sub/base.txt\n-rsub/more.txt\n--requirement={(tmp_path / 'last.txt').as_uri()}\nf"
-    (tmp_path / "limits.txt").write_text('z<3\n-r "sub/of a limit.txt"')
     found = read_text(tmp_path, top)
     # pip: what a constraints file requires with -r is required; the same line of the same file counts once.
     places = [(one.line, one.where.file, one.where.line) for one in found.requirements]
@@ -292,10 +292,8 @@ def test_constraints(folder: Path) -> None:
 
 def test_variables(tmp_path: Path) -> None:
     (tmp_path / "base.txt").write_text("${NAME}==${VERSION}")
-    environ = {
-        **{"PASS_1": "p%40ss", "HOST": "example.com", "NAME": "a", "VERSION": "1", "FILE": "base"},
-        **{"lower": "no", "EMPTY": "", "LINK": "https://me:hidden@example.org/w"},
-    }
+    environ = {"NAME": "a", "VERSION": "1", "FILE": "base", "lower": "no", "EMPTY": ""}
+    environ |= {"PASS_1": "p%40ss", "HOST": "example.com", "LINK": "https://me:hidden@example.org/w"}
     text = "-r ${FILE}.txt\n-i https://me:${PASS_1}@${HOST}/${lower}/${UNSET}/${EMPTY}/$HOST\n-f ${LINK}"
     found = read_text(tmp_path, text, environ)
     assert [one.line for one in found.requirements] == ["a==1"]
@@ -433,7 +431,6 @@ def test_an_error_in_constraints(tmp_path: Path, text: str, code: Code, word: st
 
 
 def test_a_loop_of_files(tmp_path: Path) -> None:
-    (tmp_path / "b.txt").write_text("b\n-r ../b.txt")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/a.txt").write_text("\n-r ../b.txt")
     (tmp_path / "b.txt").write_text("b\n-r sub/a.txt")
@@ -556,9 +553,8 @@ WITH_CREDENTIALS = st.sampled_from(
 
 
 @given(WITH_CREDENTIALS, st.text(string.ascii_letters + string.digits, min_size=1, max_size=9), st.booleans())
-def test_no_error_shows_credentials(template: str, password: str, by_variable: bool) -> None:  # noqa: FBT001
-    password = f"#{password}"  # as in no message of ours
-    password = password.replace("#", "Qx0")
+def test_no_error_shows_credentials(template: str, password: str, by_variable: bool) -> None:
+    password = f"Qx0{password}"  # what no message of ours has in it
     text = template.format("${TOKEN}" if by_variable else password)
     with tempfile.TemporaryDirectory() as name:
         problems = problems_in(Path(name), text, {"TOKEN": password})
@@ -583,11 +579,13 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES).map("".join))
 def test_any_text_is_read_or_refused_with_places(text: str) -> None:
+    problems: list[Problem] = []
     with tempfile.TemporaryDirectory() as name:
         try:
             read_text(Path(name), text, {"A": "a"})
         except BundleError as error:
-            assert all(problem.where.file and problem.where.line for problem in error.problems)
+            problems = list(error.problems)
+    assert all(problem.where.file and problem.where.line for problem in problems)
 
 
 def make_wheel(folder: Path, name: str, version: str) -> str:
@@ -621,10 +619,10 @@ FOR_PIP = {
         "-r sub/more.txt\r\n"
         "-c limits.txt\r\n"
         "./wheels/golf-1.0-py3-none-any.whl\r\n"
-        "${HOTEL-}hotel ; python_version < '3'\r\n"
-    ).replace("${HOTEL-}", ""),
+        "hotel ; python_version < '3'\r\n"
+    ),
     "comments": "alpha # x \\\nbravo\ncharlie \\\n # y \\\necho\n  \\\n\ngolf\n",
-    "hashes": "alpha==1.0 \\\n    --hash=sha256:{alpha} \\\n    --hash sha256:{golf}\ngolf==1.0 --hash=sha256:{golf}",
+    "hashes": "alpha==1.0 \\\n  --hash=sha256:{alpha} \\\n  --hash sha256:{golf}\ngolf==1.0 --hash=sha256:{golf}",
 }
 
 
