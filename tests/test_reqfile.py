@@ -473,43 +473,34 @@ def test_values_can_be_sent_to_other_processes(tmp_path: Path) -> None:
 
 WORDS = st.text(string.ascii_lowercase, min_size=1, max_size=6)
 SPECIFIERS = st.sampled_from(["", "==1.0", ">=2", "<3,>=2", "~=1.4", "===1.0"])
-REQUIREMENTS = st.builds("{}{}{}".format, WORDS, st.sampled_from(["", "[x]", "[x,y]"]), SPECIFIERS)
+NAMES = st.builds("{}{}".format, WORDS, st.sampled_from(["", "[x]", "[x,y]"]))
+REQUIREMENTS = st.builds("{}{}".format, NAMES, SPECIFIERS)
 ABOVE = st.sampled_from(["", "\n", "# why\n", "   # b==1 \\\n", "\t\n\n"])
-BEHIND = st.sampled_from(
-    ["", "  ", " # why", "\t# b==1", " ; sys_platform == 'linux'", ";os_name=='posix' # x"]
-)
-BREAKS = st.sampled_from(["", "", "\\\n", " \\\n  "])
+BREAKS = st.sampled_from(["", "\\\n", " \\\n  "])
+BEHIND = st.sampled_from(["", "  ", " # why", "\t# b", " ; sys_platform == 'linux'", ";os_name=='posix' # x"])
 
 
 @st.composite
-def rendered(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, str, int]]]:
-    """Two files, of which the first includes the second, and each requirement with its place."""
-    names, texts, expected = ("requirements.txt", "more.txt"), ["", ""], []
-    for requirement in draw(st.lists(REQUIREMENTS, min_size=1, max_size=6)):
-        nested = draw(st.booleans()) and "-r" not in texts[0]
-        texts[nested] += draw(ABOVE)
-        place = (names[nested], texts[nested].count("\n") + 1)
-        first = requirement.rstrip(string.digits + string.punctuation + "x") or requirement[:1]
-        if "[" in requirement or not requirement.startswith(first):
-            first = requirement
-        texts[nested] += f"{first}{draw(BREAKS)}{requirement[len(first) :]}{draw(BEHIND)}\n"
-        expected.append((requirement, *place))
-    order = [one for one in expected if one[1] == names[1]] + [one for one in expected if one[1] == names[0]]
-    return (
-        f"-r more.txt\n{texts[0]}",
-        texts[1],
-        [(line, file, number + (file == names[0])) for line, file, number in order],
-    )
+def rendered(draw: st.DrawFn) -> tuple[dict[str, str], list[tuple[str, str, int]]]:
+    """Two files, the second with the first in its first line, and each requirement with its place."""
+    texts, expected = {}, []
+    for file, text in (("more.txt", ""), ("requirements.txt", "-r more.txt\n")):
+        for name, specifier in draw(st.lists(st.tuples(NAMES, SPECIFIERS), max_size=4)):
+            text += draw(ABOVE)  # noqa: PLW2901 - it grows
+            expected.append((name + specifier, file, text.count("\n") + 1))
+            text += f"{name}{draw(BREAKS)}{specifier}{draw(BEHIND)}\n"  # noqa: PLW2901
+        texts[file] = text
+    return texts, expected
 
 
 @given(rendered())
 def test_comments_continuations_and_nesting_change_nothing(
-    case: tuple[str, str, list[tuple[str, str, int]]],
+    case: tuple[dict[str, str], list[tuple[str, str, int]]],
 ) -> None:
-    text, more, expected = case
+    texts, expected = case
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "more.txt").write_text(more)
-        found = read_text(Path(name), text)
+        (Path(name) / "more.txt").write_text(texts["more.txt"])
+        found = read_text(Path(name), texts["requirements.txt"])
     assert [(one.line, one.where.file, one.where.line) for one in found.requirements] == expected
 
 
@@ -610,19 +601,18 @@ def pip_takes(folder: Path) -> set[str]:
 
 
 FOR_PIP = {
-    "everything": (
-        "\ufeff# -*- coding: utf-8 -*-\r\n"
-        "--pre\r\n"
-        "alpha == 1.0  # why\r\n"
-        "bravo \\\r\n  >=1, \\\r\n  <3 ; python_version >= '3'\r\n"
-        "charlie (<2)\r\n"
-        "-r sub/more.txt\r\n"
-        "-c limits.txt\r\n"
-        "./wheels/golf-1.0-py3-none-any.whl\r\n"
-        "hotel ; python_version < '3'\r\n"
-    ),
+    "everything": "\ufeff# -*- coding: utf-8 -*-\r\n"
+    "--pre\r\n"
+    "alpha == 1.0  # why\r\n"
+    "bravo \\\r\n  >=1, \\\r\n  <3 ; python_version >= '3'\r\n"
+    "charlie (<2)\r\n"
+    "-r sub/more.txt\r\n"
+    "-c limits.txt\r\n"
+    "./wheels/golf-1.0-py3-none-any.whl\r\n"
+    "hotel ; python_version < '3'\r\n",
     "comments": "alpha # x \\\nbravo\ncharlie \\\n # y \\\necho\n  \\\n\ngolf\n",
-    "hashes": "alpha==1.0 \\\n  --hash=sha256:{alpha} \\\n  --hash sha256:{golf}\ngolf==1.0 --hash=sha256:{golf}",
+    "hashes": "alpha==1.0 \\\n  --hash=sha256:{alpha} \\\n  --hash sha256:{golf}\n"
+    "golf==1.0 --hash=sha256:{golf}",
 }
 
 
