@@ -6,33 +6,29 @@ and key; nothing of pydantic's own wording reaches a user.
 
 from __future__ import annotations
 
+import os
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
-from lambda_bundle.positions import locate, nearest
-from lambda_bundle.targets import MACHINES, RUNTIMES, PlatformTag, TagError
+from lambda_bundle.entries import DEFAULT_TIMEOUT, Entry, artifact_name, gather, unused
+from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean, nearest_word
+from lambda_bundle.findings import Findings, quoted
+from lambda_bundle.positions import KeyPath, locate
+from lambda_bundle.targets import MACHINES, RUNTIMES
+
+__all__ = ["FILE_NAME", "Config", "Entry", "artifact_name", "find", "load", "schema"]
 
 FILE_NAME = "bundles.toml"
-Key = tuple[str | int, ...]
-Kind = Literal["functions", "layers"]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_RUNTIME = re.compile(r"python(?P<major>\d+)\.(?P<minor>\d+)")
-_HANDLER = re.compile(r"(?P<module>[\w-]+(?:[./][\w-]+)*)\.(?P<name>[^\W\d]\w*)")
-_RESERVED = frozenset({"manifest.json"})
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Hooks(_Model):
@@ -56,7 +52,7 @@ class Common(_Model):
         description="Platform tags that wheels may carry, best first; replaces those of the runtime's glibc.",
         min_length=1,
     )
-    backend: Literal["uv", "pip"] | None = Field(None, description="What resolves and installs.")
+    backend: Literal["uv", "pip"] | None = Field(None, description="What resolves and installs: uv if unset.")
     hooks: Hooks | None = Field(None, description="Commands before and after the installation.")
     exclude: list[str] | None = Field(
         None, description="Sources to leave out, in the dialect of .gitignore; adds to the default excludes."
@@ -65,77 +61,62 @@ class Common(_Model):
         None, description="Sources to bring back that an exclude leaves out, in the dialect of .gitignore."
     )
     env: dict[str, str] | None = Field(None, description="Environment variables for hooks and installers.")
-    format: Literal["zip", "dir"] | None = Field(None, description="What the artifact is.")
-    timeout: Annotated[float, Field(gt=0, strict=False)] | None = Field(
-        None, description="Seconds that one command, a hook or an installation, may take."
+    format: Literal["zip", "dir"] | None = Field(None, description="What the artifact is: zip if unset.")
+    timeout: float | None = Field(
+        None,
+        description=f"Seconds that a hook or an installation may take: {DEFAULT_TIMEOUT:g} if unset.",
+        gt=0,
     )
 
 
 class Layer(Common):
     """A layer: its sources and dependencies land under python/."""
 
-    entry: str | None = Field(None, description="Source folder, relative to bundles.toml.")
+    entry: str = Field(description="Source folder, relative to bundles.toml.")
 
 
 class Function(Layer):
     """A function."""
 
-    handler: str | None = Field(None, description='What Lambda calls: "module.name".')
+    handler: str = Field(description='What Lambda calls: "module.name".')
 
 
 class Override(Common):
     """Values for every entry whose name matches; later overrides win."""
 
     select: list[str] = Field(
-        description="Names of functions and layers; * and ? match as in a shell.", min_length=1
+        min_length=1, description="Names of functions and layers; * and ? match as in a shell."
     )
 
 
 class Document(_Model):
-    """The whole file."""
+    """Functions and layers for AWS Lambda, and how to bundle them."""
 
-    defaults: Common = Field(Common(), description="Values for every function and layer.")
-    functions: dict[str, Function] = Field({}, description="Functions by name.")
-    layers: dict[str, Layer] = Field({}, description="Layers by name.")
-    overrides: list[Override] = Field([], description="Values for groups of entries.")
-
-
-class Entry(_Model):
-    """One function or layer with every value that holds for it: function > overrides > defaults."""
-
-    kind: Kind
-    name: str
-    entry: str
-    handler: str | None
-    runtime: str
-    arch: str
-    tags: tuple[str, ...] = ()
-    backend: Literal["uv", "pip"] = "uv"
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    format: Literal["zip", "dir"] = "zip"
-    timeout: float = 600.0
-    line: int
-    """Where the entry begins in the file."""
-
-    @property
-    def artifact(self) -> str:
-        """The name of its file or folder in the output folder."""
-        return artifact_name(self.name, self.format)
+    defaults: Common | None = Field(None, description="Values for every function and layer.")
+    functions: dict[str, Function] | None = Field(None, description="Functions by name.")
+    layers: dict[str, Layer] | None = Field(None, description="Layers by name.")
+    overrides: list[Override] | None = Field(None, description="Values for groups of functions and layers.")
 
 
-class Config(_Model):
+_TABLES: dict[str, type[BaseModel]] = {
+    "defaults": Common,
+    "functions": Function,
+    "layers": Layer,
+    "overrides": Override,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
     """A validated `bundles.toml`."""
 
     file: Path
     """Absolute."""
     entries: tuple[Entry, ...]
     """Functions and layers in the order of the file."""
-    warnings: tuple[Any, ...] = ()
-    """`Problem`s of severity "warning"."""
+    places: Mapping[KeyPath, Where]
+    """Where the entries and their values are written, for problems that come up later."""
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -143,15 +124,10 @@ class Config(_Model):
         return self.file.parent
 
 
-def artifact_name(name: str, form: str) -> str:
-    """The name of an entry's artifact."""
-    return f"{name}.zip" if form == "zip" else name
-
-
 def find(start: Path) -> Path:
     """The nearest `bundles.toml` in a folder or above it. Raises `BundleError` when there is none."""
     for folder in (start, *start.parents):
-        if (folder / FILE_NAME).is_file():
+        if os.path.lexists(folder / FILE_NAME):
             return folder / FILE_NAME
     raise BundleError(
         Problem(
@@ -164,244 +140,103 @@ def find(start: Path) -> Path:
 
 def load(path: Path) -> Config:
     """Read and validate a `bundles.toml`. Raises `BundleError` with every problem in it."""
-    shown = path.name
-    text = _read(path, shown)
-    try:
-        data = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        message = f"not valid TOML: {error.msg[:1].lower()}{error.msg[1:]}"
-        where = Where(file=shown, line=error.lineno, column=error.colno)
-        raise BundleError(Problem(code=Code.CONFIG_SYNTAX, message=message, where=where)) from None
-    return _Loader(path, data, locate(text)).load()
-
-
-def _read(path: Path, shown: str) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        problem = Problem(
-            code=Code.CONFIG_SYNTAX,
-            message="not valid UTF-8, which TOML must be",
-            where=Where(file=shown, line=line),
+    text = _read(path)
+    path = path.parent.resolve() / path.name
+    data = _parse(text, path.name)
+    findings = Findings(path.name, locate(text))
+    _validate(data, findings)
+    entries = gather(data, path.parent, findings)
+    findings.check()
+    places = {key: findings.where(key) for one in entries for key in (one.place, *one.written.values())}
+    names = [entry.name for entry in entries]
+    warnings = [
+        Problem(
+            code=Code.OVERRIDE_UNUSED,
+            message=f"{quoted(pattern)} matches no function and no layer",
+            where=findings.where(key),
+            hint=did_you_mean(pattern, names),
+            severity="warning",
         )
+        for key, pattern in unused(data, names)
+    ]
+    return Config(file=path, entries=entries, places=places, warnings=tuple(warnings))
+
+
+def _read(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        problem = Problem(code=Code.CONFIG_MISSING, message=f"there is no file {path}")
     except OSError as error:
-        problem = Problem(
-            code=Code.CONFIG_UNREADABLE, message=f"cannot be read: {error.strerror}", where=Where(file=shown)
-        )
+        message = f"cannot be read: {error.strerror}"
+        problem = Problem(code=Code.CONFIG_UNREADABLE, message=message, where=Where(file=str(path)))
+    else:
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            message = "not valid UTF-8, which TOML must be"
+            where = Where(file=path.name, line=line)
+            problem = Problem(code=Code.CONFIG_SYNTAX, message=message, where=where)
     raise BundleError(problem)
 
 
-class _Loader:
-    """One file on its way from parsed TOML to `Config`, and the problems on that way."""
-
-    def __init__(self, path: Path, data: dict[str, Any], positions: dict[Key, tuple[int, int]]) -> None:
-        self._path, self._data, self._positions = path, data, positions
-        self._problems: list[tuple[Key, Problem]] = []
-
-    def load(self) -> Config:
-        document = self._validate()
-        entries = [] if document is None else list(self._entries(document))
-        self._check_collisions(entries)
-        if not entries and not self._problems:
-            self._report((), Code.MISSING_KEY, "there is no [functions.NAME] and no [layers.NAME]")
-        if self._problems:
-            ordered = sorted(self._problems, key=lambda item: self._line(item[0]))
-            raise BundleError(*dict.fromkeys(problem for _, problem in ordered))
-        return Config(file=self._path, entries=tuple(entries), warnings=tuple(self._unused(entries)))
-
-    def _line(self, key: Key) -> int:
-        return (nearest(self._positions, key) or (1, 1))[0]
-
-    def _where(self, key: Key) -> Where:
-        return Where(file=self._path.name, line=self._line(key), key=_dotted(key) or None)
-
-    def _report(self, key: Key, code: Code, message: str, hint: str | None = None) -> None:
-        self._problems.append((key, Problem(code=code, message=message, where=self._where(key), hint=hint)))
-
-    def _validate(self) -> Document | None:
-        """The document; what is wrong with one entry must not hide what is wrong with the next."""
-        try:
-            return Document.model_validate(self._data)
-        except ValidationError as error:
-            faults = error.errors(include_url=False)
-        for fault in faults:
-            key, code, message, hint = _translate(
-                fault["loc"], fault["type"], fault.get("ctx", {}), fault["input"]
-            )
-            self._report(key, code, message, hint)
-            _discard(self._data, key)
-        try:
-            return Document.model_validate(self._data)
-        except ValidationError:  # what is left misses a part; what is known to be wrong was reported
-            return None
-
-    def _entries(self, document: Document) -> Iterator[Entry]:
-        groups: tuple[tuple[Kind, Mapping[str, Layer]], ...] = (
-            ("functions", document.functions),
-            ("layers", document.layers),
-        )
-        found: list[tuple[int, Kind, str, Layer]] = [
-            (self._line((kind, name)), kind, name, own)
-            for kind, members in groups
-            for name, own in members.items()
-        ]
-        for _, kind, name, own in sorted(found, key=lambda item: item[0]):
-            entry = self._entry(kind, name, own, document)
-            if entry is not None:
-                yield entry
-
-    def _entry(self, kind: Kind, name: str, own: Layer, document: Document) -> Entry | None:
-        before = len(self._problems)
-        values, sources = _cascade(kind, name, own, document)
-        for key in ("runtime", "arch", "entry", *(["handler"] if kind == "functions" else [])):
-            broken = any(problem[0][-1:] == (key,) for problem in self._problems)
-            if key not in values and not broken:
-                hint = "set it here or in [defaults]" if key in {"runtime", "arch"} else None
-                self._report((kind, name, key), Code.MISSING_KEY, f"`{key}` is missing", hint)
-        checks: dict[str, Callable[[Key, Any], None]] = {
-            "runtime": self._check_runtime,
-            "arch": partial(self._check_arch, runtime=values.get("runtime")),
-            "entry": self._check_entry,
-            "handler": self._check_handler,
-            "tags": partial(self._check_tags, arch=values.get("arch")),
-        }
-        for key, check in checks.items():
-            if key in values:
-                check(sources[key], values[key])
-        self._check_name((kind, name), name)
-        if len(self._problems) > before:
-            return None
-        hooks = values.pop("hooks", {})
-        tupled = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        return Entry.model_validate(
-            {
-                "kind": kind,
-                "name": name,
-                "handler": None,
-                **{key: tuple(value) for key, value in hooks.items()},
-                **tupled,
-                "line": self._line((kind, name)),
-            }
-        )
-
-    def _check_name(self, key: Key, name: str) -> None:
-        if not _NAME.fullmatch(name):
-            hint = "it names a file: use letters, digits, and -, _ or . between them"
-            self._report(key, Code.INVALID_VALUE, f'"{name}" cannot be the name of an artifact', hint)
-
-    def _check_runtime(self, key: Key, value: str) -> None:
-        if value in RUNTIMES:
-            return
-        known = ", ".join(reversed(RUNTIMES))
-        if _RUNTIME.fullmatch(value):
-            hint = f"known runtimes are {known}"
-            self._report(key, Code.UNSUPPORTED_RUNTIME, f"no Lambda runtime is called {value}", hint)
-        else:
-            hint = did_you_mean(value, RUNTIMES) or f"write it as one of {known}"
-            self._report(
-                key, Code.UNPARSEABLE_RUNTIME, f'"{value}" is not the name of a Python runtime', hint
-            )
-
-    def _check_arch(self, key: Key, value: str, *, runtime: str | None) -> None:
-        if value not in MACHINES:
-            other = {"aarch64": "arm64", "amd64": "x86_64", "x86-64": "x86_64", "x64": "x86_64"}.get(
-                value.lower()
-            )
-            hint = f'did you mean "{other}"?' if other else f"choose one of {', '.join(MACHINES)}"
-            message = f'no Lambda architecture is called "{value}"'
-        elif runtime in RUNTIMES and value not in RUNTIMES[runtime].archs:
-            message = f"{runtime} does not exist on {value}"
-            hint = f"it exists on {', '.join(RUNTIMES[runtime].archs)}"
-        else:
-            return
-        self._report(key, Code.UNSUPPORTED_ARCHITECTURE, message, hint)
-
-    def _check_entry(self, key: Key, value: str) -> None:
-        folder = self._path.parent / value
-        if folder.is_dir():
-            return
-        if folder.exists():
-            self._report(key, Code.ENTRY_MISSING, f"{value} is a file, and the sources must be a folder")
-            return
-        parent = folder.parent
-        near = [one.name for one in parent.iterdir() if one.is_dir()] if parent.is_dir() else []
-        hint = did_you_mean(folder.name, near) or "paths are relative to the folder of bundles.toml"
-        self._report(key, Code.ENTRY_MISSING, f"there is no folder {value}", hint)
-
-    def _check_handler(self, key: Key, value: str) -> None:
-        if not _HANDLER.fullmatch(value):
-            hint = 'for `def handler` in app/main.py write "app.main.handler"'
-            self._report(key, Code.INVALID_HANDLER, f'"{value}" is not of the form "module.name"', hint)
-
-    def _check_tags(self, key: Key, value: list[str], *, arch: str | None) -> None:
-        if arch not in MACHINES:
-            return
-        for index, tag in enumerate(value):
-            try:
-                PlatformTag.parse(tag, arch)
-            except TagError as error:
-                self._report(
-                    (*key, index), Code.INVALID_TAG, f'"{tag}" cannot be a platform tag here: {error}'
-                )
-
-    def _check_collisions(self, entries: Iterable[Entry]) -> None:
-        """Names that differ only in case or in how Unicode writes them are one file on some systems."""
-        taken: dict[str, str] = {name: "the manifest" for name in _RESERVED}
-        for entry in entries:
-            file = unicodedata.normalize("NFC", entry.artifact).casefold()
-            here = f"{entry.kind}.{entry.name}"
-            if file in taken:
-                message = f"would write {entry.artifact}, which {taken[file]} writes too"
-                self._report((entry.kind, entry.name), Code.ARTIFACT_COLLISION, message, "rename one of them")
-            taken.setdefault(file, here)
-
-    def _unused(self, entries: Iterable[Entry]) -> Iterator[Problem]:
-        """Patterns of overrides that select nothing."""
-        names = [entry.name for entry in entries]
-        for number, override in enumerate(self._data.get("overrides", [])):
-            for index, pattern in enumerate(override["select"]):
-                if not any(fnmatchcase(name, pattern) for name in names):
-                    yield Problem(
-                        code=Code.OVERRIDE_UNUSED,
-                        message=f'"{pattern}" matches no function and no layer',
-                        where=self._where(("overrides", number, "select", index)),
-                        hint=did_you_mean(pattern, names),
-                        severity="warning",
-                    )
+def _parse(text: str, file: str) -> dict[str, Any]:
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        message = f"not valid TOML: {error.msg[:1].lower()}{error.msg[1:]}"
+        where = Where(file=file, line=error.lineno, column=error.colno)
+    except RecursionError:
+        message, where = "arrays or tables are nested too deeply", Where(file=file)
+    raise BundleError(Problem(code=Code.CONFIG_SYNTAX, message=message, where=where))
 
 
-def _cascade(kind: Kind, name: str, own: Layer, document: Document) -> tuple[dict[str, Any], dict[str, Key]]:
-    """The values that hold for an entry, nearest last, and where each was written. Tables merge by key."""
-    layers: list[tuple[Key, _Model]] = [(("defaults",), document.defaults)]
-    layers += [
-        (("overrides", number), override)
-        for number, override in enumerate(document.overrides)
-        if any(fnmatchcase(name, pattern) for pattern in override.select)
-    ]
-    layers.append(((kind, name), own))
-    values: dict[str, Any] = {}
-    sources: dict[str, Key] = {}
-    for place, layer in layers:
-        given = layer.model_dump(exclude_unset=True, exclude_none=True)
-        given.pop("select", None)
-        for key, value in given.items():
-            values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
-            sources[key] = (*place, key)
-    return values, sources
+# --- pydantic's faults in our words
 
 
-def _discard(data: Any, key: Key) -> None:
-    """Remove one key from parsed TOML, so that the rest can be looked at."""
-    for part in key[:-1]:
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        else:
-            return
-    if isinstance(data, dict):
-        data.pop(key[-1], None)
+class _Fault(NamedTuple):
+    code: Code
+    message: str
+    hint: str | None = None
+
+
+def _validate(data: Mapping[str, Any], findings: Findings) -> None:
+    try:
+        Document.model_validate(data)
+    except ValidationError as error:
+        # Unknown keys first: one may be what a missing key was meant to be.
+        faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] == "missing")
+    else:
+        return
+    for fault in faults:
+        key, kind, value = fault["loc"], fault["type"], fault["input"]
+        if kind == "extra_forbidden":
+            findings.meant.add((*key[:-1], nearest_word(str(key[-1]), _known(key)) or ""))
+            findings.add(key, *_unknown_key(key))
+        elif kind != "missing":
+            findings.add(key, *_wrong_value(key, kind, fault.get("ctx", {}), value))
+        elif key not in findings.meant:
+            findings.add(key, Code.MISSING_KEY, f"`{key[-1]}` is missing")
+
+
+def _known(key: KeyPath) -> list[str]:
+    """The keys that a table of the file can have, by the path of any of them."""
+    inside = key[1:] if key[0] == "defaults" else key[2:]  # of an entry or an override
+    if not inside:
+        return list(Document.model_fields)
+    model = _TABLES[str(key[0])] if len(inside) == 1 else Hooks
+    return list(model.model_fields)
+
+
+def _unknown_key(key: KeyPath) -> _Fault:
+    word, known = str(key[-1]), _known(key)
+    hint = did_you_mean(word, known) or f"known keys are {', '.join(known)}"
+    if word == "handler" and key[0] == "layers":
+        hint = "a layer has no handler; functions do: [functions.NAME]"
+    elif word in {"entry", "handler"} and key[0] in {"defaults", "overrides"}:
+        hint = "each function has its own: write it in [functions.NAME]"
+    return _Fault(Code.UNKNOWN_KEY, f"unknown key {quoted(word)}", hint)
 
 
 _TYPES = {
@@ -409,94 +244,61 @@ _TYPES = {
     "list_type": "an array",
     "dict_type": "a table",
     "model_type": "a table",
-    "model_attributes_type": "a table",
     "float_type": "a number",
-    "float_parsing": "a number",
+    "finite_number": "a finite number",
 }
 
 
-def _translate(
-    loc: tuple[str | int, ...], kind: str, context: Mapping[str, Any], value: object
-) -> tuple[Key, Code, str, str | None]:
-    """One of pydantic's faults in our words: key, code, message, hint."""
-    key = loc
-    if kind == "extra_forbidden":
-        word = str(key[-1])
-        known = list(_model_at(key[:-1]).model_fields)
-        if word == "handler" and key[0] == "layers":
-            return (
-                key,
-                Code.UNKNOWN_KEY,
-                f"unknown key `{word}`",
-                "a layer has no handler; functions do: [functions.NAME]",
-            )
-        nearest_known = did_you_mean(word, known) or f"known keys are {', '.join(known)}"
-        return key, Code.UNKNOWN_KEY, f"unknown key `{word}`", nearest_known
-    if kind == "missing":
-        return key, Code.MISSING_KEY, f"`{key[-1]}` is missing", None
+def _wrong_value(key: KeyPath, kind: str, context: Mapping[str, Any], value: object) -> _Fault:
+    """What is wrong with the value of a key; pydantic's word for it and its context say what."""
     if kind == "literal_error":
-        expected = str(context["expected"]).replace("'", '"')
-        words = re.findall(r'"([^"]+)"', expected)
-        return (
-            key,
-            Code.INVALID_VALUE,
-            f"must be {expected}, not {_shown(value)}",
-            did_you_mean(str(value), words),
-        )
+        words = re.findall(r"'([^']+)'", str(context["expected"]))
+        wanted = " or ".join(map(quoted, words))
+        hint = did_you_mean(value, words) if isinstance(value, str) else None
+        return _Fault(Code.INVALID_VALUE, f"must be {wanted}, not {_shown(value)}", hint)
     if kind == "greater_than":
-        return key, Code.INVALID_VALUE, f"must be more than {context['gt']:g}, not {_shown(value)}", None
+        return _Fault(Code.INVALID_VALUE, f"must be more than {context['gt']:g}, not {_shown(value)}")
     if kind == "too_short":
-        return key, Code.INVALID_VALUE, "must not be empty", None
+        return _Fault(Code.INVALID_VALUE, "must not be empty")
+    hint = None
+    if key == ("overrides",) and isinstance(value, dict):
+        hint = "write [[overrides]], with two brackets"
+    elif kind == "list_type" and isinstance(value, str):
+        hint = f"write [{_shown(value)}]"
+    elif kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
+        hint = f'write "{value}"'
     wanted = _TYPES.get(kind, "another value")
-    hint = f"write [{_shown(value)}]" if wanted == "an array" and isinstance(value, str) else None
-    return key, Code.INVALID_VALUE, f"must be {wanted}, not {_shown(value)}", hint
-
-
-def _model_at(key: Key) -> type[BaseModel]:
-    """The model that stands at a key of the file."""
-    tables: dict[str, type[BaseModel]] = {
-        "defaults": Common,
-        "functions": Function,
-        "layers": Layer,
-        "overrides": Override,
-    }
-    if not key:
-        return Document
-    if key[-1] == "hooks":
-        return Hooks
-    return tables[str(key[0])]
+    return _Fault(Code.INVALID_VALUE, f"must be {wanted}, not {_shown(value)}", hint)
 
 
 def _shown(value: object) -> str:
     """A value as TOML would write it, or the word for its type."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str):
-        return f'"{value}"'
     if isinstance(value, int | float):
-        return f"{value}"
+        return str(value)
+    if isinstance(value, str):
+        return quoted(value)
     if isinstance(value, dict):
         return "a table"
     return "an array" if isinstance(value, list) else "a date or time"
 
 
-def _dotted(key: Key) -> str:
-    """A key as TOML writes it: `functions.api.tags[0]`."""
-    text = ""
-    for part in key:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            bare = re.fullmatch(r"[A-Za-z0-9_-]+", part)
-            text += ("." if text else "") + (part if bare else f'"{part}"')
-    return text
-
-
 def schema() -> dict[str, Any]:
     """The JSON schema of `bundles.toml`, for editors."""
-    generated = Document.model_json_schema()
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "bundles.toml",
-        **{key: value for key, value in generated.items() if key != "title"},
-    }
+    from pydantic.json_schema import GenerateJsonSchema  # noqa: PLC0415 - only needed here
+
+    class Generator(GenerateJsonSchema):
+        """TOML has no null: a key that is not set is not there."""
+
+        def nullable_schema(self, schema: Any) -> dict[str, Any]:
+            return self.generate_inner(schema["schema"])
+
+        def default_schema(self, schema: Any) -> dict[str, Any]:
+            return self.generate_inner(schema["schema"])
+
+        def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - overrides
+            return False
+
+    generated = Document.model_json_schema(schema_generator=Generator)
+    return {"$schema": Generator.schema_dialect, **generated, "title": FILE_NAME}

@@ -65,6 +65,7 @@ class Code(str, Enum):
     OUTPUT_UNWRITABLE = f"{PREFIX}OutputUnwritable"
     MANIFEST_UNREADABLE = f"{PREFIX}ManifestUnreadable"
     ARTIFACT_TOO_LARGE = f"{PREFIX}ArtifactTooLarge"
+    SYSTEM_ERROR = f"{PREFIX}SystemError"
     # warnings
     DEPRECATED_RUNTIME = f"{PREFIX}DeprecatedRuntime"
     MUSL_TAGS = f"{PREFIX}MuslTags"
@@ -125,7 +126,14 @@ class BundleError(Exception):
         return type(self), self.problems
 
 
+def nearest_word(word: str, known: Iterable[str]) -> str | None:
+    """The nearest of the known words, whatever the case, or None when none is near."""
+    spellings = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(word.casefold(), spellings, n=1)
+    return spellings[near[0]] if near else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A hint that names the nearest of the known words, or None when none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f'did you mean "{near[0]}"?' if near else None
+    near = nearest_word(word, known)
+    return near and f'did you mean "{near}"?'

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from lambda_bundle.config import Config, Entry, artifact_name
+from lambda_bundle.config import Config
+from lambda_bundle.entries import Entry, artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
-from lambda_bundle.targets import RUNTIMES, Target, lifecycle
+from lambda_bundle.targets import RUNTIMES, Target, lifecycle, newest
 
 Format = Literal["zip", "dir"]
 DEFAULT_OUTPUT = "dist"
@@ -54,8 +55,11 @@ class Job:
 
     @property
     def prefix(self) -> str:
-        """What comes before every path in the artifact: layers are unpacked to /opt, and Python looks into
-        /opt/python (https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html)."""
+        """What comes before every path in the artifact.
+
+        Layers are unpacked to /opt, and Python looks into /opt/python
+        (https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html).
+        """
         return "python/" if self.kind == "layer" else ""
 
 
@@ -71,11 +75,24 @@ def plan(
 
     `output` is the folder for artifacts (default: dist beside the file); `format` overrides that of every
     entry; `today` decides which runtimes are deprecated. Raises `BundleError` for a pattern that matches
-    nothing.
+    nothing, and for an output folder in which artifacts could replace sources.
     """
     chosen = _select(config, list(only))
-    folder = (config.root / DEFAULT_OUTPUT) if output is None else output.absolute()
+    folder = config.root / DEFAULT_OUTPUT if output is None else output.resolve()
+    _check_output(config, folder)
     return tuple(_job(config, entry, folder, format, today or date.today()) for entry in chosen)  # noqa: DTZ011
+
+
+def _check_output(config: Config, folder: Path) -> None:
+    """An artifact takes the place of what has its name: that must not be the user's own."""
+    sources = [config.root / entry.entry for entry in config.entries]
+    held = next((one for one in (config.file, *sources) if one.resolve().is_relative_to(folder)), None)
+    if held is not None:
+        message = f"{folder} cannot be the output folder: it holds {held}, which an artifact might replace"
+        hint = "give a folder that holds artifacts and nothing else"
+        raise BundleError(
+            Problem(code=Code.INVALID_OPTION, message=message, where=Where(key="--output"), hint=hint)
+        )
 
 
 def _select(config: Config, patterns: Sequence[str]) -> list[Entry]:
@@ -119,29 +136,34 @@ def _job(config: Config, entry: Entry, output: Path, form: Format | None, today:
     )
 
 
-def _warnings(config: Config, entry: Entry, target: Target, today: date) -> list[Problem]:
-    where = Where(file=config.file.name, line=entry.line, key=f"{entry.kind}.{entry.name}")
-    found = []
+def _warnings(config: Config, entry: Entry, target: Target, today: date) -> Iterator[Problem]:
     state = lifecycle(entry.runtime, today)
     if state is not None:
-        newest = next(iter(RUNTIMES))
-        hint = f"move to a newer runtime; the newest is {newest}"
-        found.append(_warning(Code.DEPRECATED_RUNTIME, str(state), where, hint))
+        hint = f"move to a newer runtime; the newest is {newest()}"
+        yield _warning(Code.DEPRECATED_RUNTIME, str(state), config.places[entry.written["runtime"]], hint)
+    if not entry.tags:
+        return
+    where = config.places[entry.written["tags"]]
     if any(tag.family == "musllinux" for tag in target.given):
-        message = "Lambda's CPython uses glibc: it never imports *-linux-musl.so, and an .abi3.so for musl fails to load"
-        hint = "musllinux wheels serve there only where a package falls back to pure Python; prefer manylinux tags"
-        found.append(_warning(Code.MUSL_TAGS, message, where, hint))
+        message = (
+            "Lambda's CPython uses glibc: it never imports *-linux-musl.so, "
+            "and an .abi3.so for musl fails to load"
+        )
+        hint = (
+            "musllinux wheels serve there only where a package falls back to pure Python; "
+            "prefer manylinux tags"
+        )
+        yield _warning(Code.MUSL_TAGS, message, where, hint)
     glibc = RUNTIMES[entry.runtime].glibc
     beyond = [
-        tag for tag in target.given if tag.family == "manylinux" and (tag.major, tag.minor) > (2, glibc)
+        f"{tag.family}_{tag.major}_{tag.minor}"
+        for tag in target.given
+        if tag.family == "manylinux" and (tag.major, tag.minor) > (2, glibc)
     ]
     if beyond:
-        names = ", ".join(f"{tag.family}_{tag.major}_{tag.minor}" for tag in beyond)
-        message = f"{names} wheels may need a newer glibc than the 2.{glibc} of {entry.runtime}"
-        found.append(
-            _warning(Code.TAGS_BEYOND_RUNTIME, message, where, "leave out `tags` to use those of the runtime")
-        )
-    return found
+        message = f"{', '.join(beyond)} wheels may need a newer glibc than the 2.{glibc} of {entry.runtime}"
+        hint = "leave out `tags` to use those of the runtime"
+        yield _warning(Code.TAGS_BEYOND_RUNTIME, message, where, hint)
 
 
 def _warning(code: Code, message: str, where: Where, hint: str) -> Problem:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -55,7 +56,7 @@ def locate(text: str) -> dict[KeyPath, Position]:
     return {path: position(offset) for path, offset in scanner.found.items()}
 
 
-def nearest(positions: dict[KeyPath, Position], path: KeyPath) -> Position | None:
+def nearest(positions: Mapping[KeyPath, Position], path: KeyPath) -> Position | None:
     """The position of the path, or of the longest beginning of it that has one: a missing key's table."""
     beginnings = (path[:length] for length in range(len(path), 0, -1))
     return next((positions[beginning] for beginning in beginnings if beginning in positions), None)

@@ -1,0 +1,122 @@
+"""What a single value of a `bundles.toml` can be, wherever it is written."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lambda_bundle.errors import Code, did_you_mean
+from lambda_bundle.findings import Findings, Table, quoted
+from lambda_bundle.positions import KeyPath
+from lambda_bundle.targets import MACHINES, RUNTIMES, PlatformTag, TagError
+
+_RUNTIME = re.compile(r"python\d+\.\d+")
+_RUNTIME_LIKE = re.compile(r"(?:python|py|cp)?[\s_-]*3\.?(\d+)", re.IGNORECASE)
+_HANDLER = re.compile(r"[\w-]+(?:[./][\w-]+)*\.[^\W\d]\w*")
+_OTHER_ARCHS = {"aarch64": "arm64", "armv8": "arm64", "amd64": "x86_64", "x64": "x86_64", "x86-64": "x86_64"}
+
+
+def check_table(place: KeyPath, table: Table, root: Path, findings: Findings) -> None:
+    """Look at every value of a table; `root` is the folder that paths are relative to."""
+    checks: dict[str, Callable[[KeyPath, Any, Findings], None]] = {
+        "runtime": _check_runtime,
+        "arch": _check_arch,
+        "tags": _check_tags,
+        "entry": partial(_check_entry, root=root),
+        "handler": _check_handler,
+        "hooks": _check_hooks,
+        "env": _check_env,
+    }
+    for key, check in checks.items():
+        if key in table and (*place, key) not in findings.faulty:
+            check((*place, key), table[key], findings)
+
+
+def _check_runtime(key: KeyPath, value: str, findings: Findings) -> None:
+    if value in RUNTIMES:
+        return
+    known = ", ".join(reversed(RUNTIMES))
+    if _RUNTIME.fullmatch(value):
+        hint = f"known runtimes are {known}"
+        findings.add(key, Code.UNSUPPORTED_RUNTIME, f"no Lambda runtime is called {value}", hint)
+        return
+    like = _RUNTIME_LIKE.fullmatch(value.strip())
+    meant = f"python3.{like[1]}" if like else ""
+    hint = f'did you mean "{meant}"?' if meant in RUNTIMES else f"write it as one of {known}"
+    message = f"{quoted(value)} is not the name of a Python runtime"
+    findings.add(key, Code.UNPARSEABLE_RUNTIME, message, hint)
+
+
+def _check_arch(key: KeyPath, value: str, findings: Findings) -> None:
+    if value not in MACHINES:
+        other = _OTHER_ARCHS.get(value.lower())
+        hint = f'did you mean "{other}"?' if other else did_you_mean(value, MACHINES)
+        hint = hint or f"choose one of {', '.join(MACHINES)}"
+        message = f"no Lambda architecture is called {quoted(value)}"
+        findings.add(key, Code.UNSUPPORTED_ARCHITECTURE, message, hint)
+
+
+def _check_tags(key: KeyPath, value: Sequence[object], findings: Findings) -> None:
+    for index, tag in enumerate(value):
+        faults = {tag_fault(tag, arch) for arch in MACHINES} if isinstance(tag, str) else {None}
+        if None not in faults:
+            # What is wrong for every architecture in other words is the machine.
+            machines = " or ".join(MACHINES.values())
+            fault = faults.pop() if len(faults) == 1 else f"its machine must be {machines}"
+            message = f"{quoted(str(tag))} cannot be a platform tag: {fault}"
+            findings.add((*key, index), Code.INVALID_TAG, message)
+
+
+def tag_fault(tag: str, arch: str) -> str | None:
+    """Why a text cannot be a platform tag for an architecture; None: it can."""
+    try:
+        PlatformTag.parse(tag, arch)
+    except TagError as error:
+        return str(error)
+    return None
+
+
+def _check_entry(key: KeyPath, value: str, findings: Findings, *, root: Path) -> None:
+    folder = root / value
+    if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for names that are too long
+        return
+    if os.path.lexists(folder):
+        message = f"{quoted(value)} is no folder, and the sources must be one"
+        findings.add(key, Code.ENTRY_MISSING, message)
+        return
+    near: list[str] = []
+    with suppress(OSError, ValueError):
+        near = [one.name for one in folder.parent.iterdir() if one.is_dir()]
+    hint = did_you_mean(folder.name, near) or "paths are relative to the folder of bundles.toml"
+    findings.add(key, Code.ENTRY_MISSING, f"there is no folder {quoted(value)}", hint)
+
+
+def _check_handler(key: KeyPath, value: str, findings: Findings) -> None:
+    if not _HANDLER.fullmatch(value):
+        hint = 'for `def handler` in app/main.py write "app.main.handler"'
+        message = f'{quoted(value)} is not of the form "module.name"'
+        findings.add(key, Code.INVALID_HANDLER, message, hint)
+
+
+def _check_hooks(key: KeyPath, value: Table, findings: Findings) -> None:
+    for when, commands in value.items():
+        for index, command in enumerate(commands if isinstance(commands, list) else []):
+            place = (*key, when, index)
+            if isinstance(command, str) and not command.strip():
+                findings.add(place, Code.INVALID_VALUE, "a command must not be empty")
+            elif isinstance(command, str) and "\0" in command:
+                findings.add(place, Code.INVALID_VALUE, "a command cannot hold the character NUL")
+
+
+def _check_env(key: KeyPath, value: Table, findings: Findings) -> None:
+    for name, content in value.items():
+        if not name or set("=\0") & set(name):
+            message = f"{quoted(name)} cannot be the name of an environment variable"
+            findings.add((*key, name), Code.INVALID_VALUE, message)
+        elif isinstance(content, str) and "\0" in content:
+            findings.add((*key, name), Code.INVALID_VALUE, "a variable cannot hold the character NUL")

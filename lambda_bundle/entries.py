@@ -1,0 +1,215 @@
+"""The functions and layers that a `bundles.toml` declares, with every value that holds for them.
+
+Works on parsed TOML. What has been found faulty is passed over, and what follows from it is not told: one run
+finds everything that there is to mend, and nothing twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+from lambda_bundle.checks import check_table, tag_fault
+from lambda_bundle.errors import Code
+from lambda_bundle.findings import Findings, Table, quoted
+from lambda_bundle.positions import KeyPath
+from lambda_bundle.targets import MACHINES, RUNTIMES
+
+Kind = Literal["functions", "layers"]
+DEFAULT_TIMEOUT = 600.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_RESERVED = {"manifest.json": "the manifest"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One function or layer with every value that holds for it: function > overrides > defaults."""
+
+    kind: Kind
+    name: str
+    entry: str
+    handler: str | None
+    runtime: str
+    arch: str
+    tags: tuple[str, ...]
+    backend: Literal["uv", "pip"]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    exclude: tuple[str, ...]
+    include: tuple[str, ...]
+    env: Mapping[str, str]
+    format: Literal["zip", "dir"]
+    timeout: float
+    """Seconds that one command may take."""
+    written: Mapping[str, KeyPath]
+    """Where in the file the value of each key comes from."""
+
+    @property
+    def place(self) -> KeyPath:
+        """Where the entry itself is in the file."""
+        return (self.kind, self.name)
+
+
+def artifact_name(name: str, form: str) -> str:
+    """The name of an entry's artifact."""
+    return f"{name}.zip" if form == "zip" else name
+
+
+def gather(data: Table, root: Path, findings: Findings) -> tuple[Entry, ...]:
+    """The entries in the order of the file; none when anything in it is wrong, which `findings` knows then.
+
+    `root` is the folder that paths are relative to.
+    """
+    for place, table in _tables(data):
+        check_table(place, table, root, findings)
+    declared = sorted(_declared(data), key=lambda entry: findings.position(entry[0]))
+    _check_names([place for place, _ in declared], findings)
+    effective = [_Effective(place, own, data, findings) for place, own in declared]
+    for one in effective:
+        one.check(findings)
+    if not declared and not findings:
+        findings.add((), Code.MISSING_KEY, "there is no [functions.NAME] and no [layers.NAME]")
+    return () if findings else tuple(one.entry() for one in effective)
+
+
+def unused(data: Table, names: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
+    """The patterns of overrides that select nothing, and where they are; `data` has no fault."""
+    for number, override in enumerate(data.get("overrides", [])):
+        for index, pattern in enumerate(override["select"]):
+            if not any(fnmatchcase(name, pattern) for name in names):
+                yield ("overrides", number, "select", index), pattern
+
+
+def _table(value: object) -> Table:
+    return value if isinstance(value, dict) else {}
+
+
+def _declared(data: Table) -> Iterator[tuple[tuple[Kind, str], Table]]:
+    kinds: tuple[Kind, ...] = ("functions", "layers")
+    for kind in kinds:
+        for name, own in _table(data.get(kind)).items():
+            yield (kind, name), _table(own)
+
+
+def _overrides(data: Table) -> Iterator[tuple[KeyPath, Table]]:
+    overrides = data.get("overrides")
+    for number, override in enumerate(overrides if isinstance(overrides, list) else []):
+        yield ("overrides", number), _table(override)
+
+
+def _tables(data: Table) -> Iterator[tuple[KeyPath, Table]]:
+    """Every table that can hold values for entries."""
+    yield ("defaults",), _table(data.get("defaults"))
+    yield from _overrides(data)
+    yield from _declared(data)
+
+
+def _check_names(places: Iterable[tuple[Kind, str]], findings: Findings) -> None:
+    """Names that differ only in case are one file on some systems, and `--format` can change every format."""
+    taken = dict(_RESERVED)
+    for kind, name in places:
+        if not _NAME.fullmatch(name):
+            hint = "it names a file: use letters, digits, and -, _ or . between them"
+            message = f"{quoted(name)} cannot be the name of an artifact"
+            findings.add((kind, name), Code.INVALID_VALUE, message, hint)
+            continue
+        files = [artifact_name(name, form) for form in ("zip", "dir")]
+        clash = next((file for file in files if file.casefold() in taken), None)
+        if clash:
+            message = f"{clash} would be an artifact of this and of {taken[clash.casefold()]}"
+            if taken[clash.casefold()] in _RESERVED.values():
+                message = f"{clash} is {taken[clash.casefold()]}, and would be an artifact too"
+            findings.add((kind, name), Code.ARTIFACT_COLLISION, message, "rename one of them")
+        for file in files:
+            taken.setdefault(file.casefold(), f"{kind}.{name}")
+
+
+class _Effective:
+    """The values that hold for an entry, from defaults, overrides and its own table; the nearest wins."""
+
+    def __init__(self, place: tuple[Kind, str], own: Table, data: Table, findings: Findings) -> None:
+        self._place = place
+        self._values: dict[str, Any] = {}
+        self._written: dict[str, KeyPath] = {}
+        self._sources: list[KeyPath] = []
+        self._apply(("defaults",), _table(data.get("defaults")), findings)
+        for key, override in _overrides(data):
+            applies = _selects(override, place[1])
+            if applies is not False:
+                self._apply(key, override, findings, known=applies is True)
+        self._apply(place, own, findings)
+
+    def _apply(self, place: KeyPath, table: Table, findings: Findings, *, known: bool = True) -> None:
+        self._sources.append(place)
+        for key, value in table.items():
+            if key == "select":
+                continue
+            self._written[key] = (*place, key)
+            below = self._values.pop(key, None)
+            if known and (*place, key) not in findings.faulty:  # otherwise nobody can tell what holds
+                merge = isinstance(value, dict) and isinstance(below, dict)
+                self._values[key] = {**below, **value} if merge else value
+
+    def check(self, findings: Findings) -> None:
+        """What only shows when the values come together."""
+        doubtful = findings.faulty | findings.meant
+        for key in ("runtime", "arch"):
+            places = [("overrides",), *self._sources, *((*source, key) for source in self._sources)]
+            if key not in self._written and not any(place in doubtful for place in places):
+                hint = "set it here or in [defaults]"
+                findings.add((*self._place, key), Code.MISSING_KEY, f"`{key}` is missing", hint)
+        arch = self._values.get("arch")
+        if arch in MACHINES:
+            self._check_arch(arch, findings)
+            self._check_tags(arch, findings)
+
+    def _check_arch(self, arch: str, findings: Findings) -> None:
+        runtime = RUNTIMES.get(self._values.get("runtime", ""))
+        if runtime is not None and arch not in runtime.archs:
+            message = f"{runtime.name} does not exist on {arch}"
+            hint = f"it exists on {', '.join(runtime.archs)}"
+            findings.add(self._written["arch"], Code.UNSUPPORTED_ARCHITECTURE, message, hint)
+
+    def _check_tags(self, arch: str, findings: Findings) -> None:
+        for index, tag in enumerate(self._values.get("tags", [])):
+            key = (*self._written["tags"], index)
+            fault = tag_fault(tag, arch) if isinstance(tag, str) else None
+            if fault is not None and key not in findings.faulty:
+                message = f"{quoted(tag)} cannot be a platform tag of {'.'.join(self._place)}: {fault}"
+                findings.add(key, Code.INVALID_TAG, message)
+
+    def entry(self) -> Entry:
+        """The entry; nothing in the file is wrong."""
+        kind, name = self._place
+        values = self._values
+        hooks = values.get("hooks", {})
+        return Entry(
+            kind=kind,
+            name=name,
+            entry=values["entry"],
+            handler=values.get("handler"),
+            runtime=values["runtime"],
+            arch=values["arch"],
+            tags=tuple(values.get("tags", ())),
+            backend=values.get("backend", "uv"),
+            before=tuple(hooks.get("before", ())),
+            after=tuple(hooks.get("after", ())),
+            exclude=tuple(values.get("exclude", ())),
+            include=tuple(values.get("include", ())),
+            env=values.get("env", {}),
+            format=values.get("format", "zip"),
+            timeout=float(values.get("timeout", DEFAULT_TIMEOUT)),
+            written=self._written,
+        )
+
+
+def _selects(override: Table, name: str) -> bool | None:
+    """Whether an override is for a name; None when its patterns are faulty, so that nobody can tell."""
+    patterns = override.get("select")
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        return None
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import pickle
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lambda_bundle.config import Config, load
+from lambda_bundle.errors import BundleError, Code, Where
+from lambda_bundle.jobs import Job, plan
+from lambda_bundle.targets import RUNTIMES, Target
+
+TODAY = date(2026, 11, 22)
+ENTRY = 'entry = "src"\n'
+HANDLER = f'{ENTRY}handler = "app.handler"\n'
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    return tmp_path
+
+
+def loaded(root: Path, text: str, *, runtime: str = "python3.13", arch: str = "arm64") -> Config:
+    defaults = f'[defaults]\nruntime = "{runtime}"\narch = "{arch}"\n'
+    (root / "bundles.toml").write_text(defaults + text, encoding="utf-8")
+    return load(root / "bundles.toml")
+
+
+def many(root: Path) -> Config:
+    names = ("svc-a", "svc-b", "api", "common")
+    return loaded(root, "".join(f"[layers.{name}]\n{ENTRY}" for name in names))
+
+
+def test_every_default_is_filled_in(root: Path) -> None:
+    (job,) = plan(loaded(root, f"[functions.api]\n{HANDLER}"), today=TODAY)
+    assert job == Job(
+        name="api",
+        kind="function",
+        root=root.resolve(),
+        entry="src",
+        handler="app.handler",
+        target=Target("python3.13", "arm64"),
+        backend="uv",
+        before=(),
+        after=(),
+        exclude=(),
+        include=(),
+        env=(),
+        format="zip",
+        timeout=600.0,
+        output=root.resolve() / "dist",
+    )
+    assert job.sources == root.resolve() / "src"
+    assert job.artifact == root.resolve() / "dist" / "api.zip"
+    assert job.prefix == ""
+
+
+def test_every_value_arrives(root: Path) -> None:
+    text = f"""[layers.common]\n{ENTRY}
+        tags = ["manylinux_2_28_aarch64"]
+        backend = "pip"
+        hooks = {{ before = ["a", "b"], after = ["c"] }}
+        exclude = ["x"]
+        include = ["y"]
+        env = {{ B = "2", A = "1" }}
+        format = "dir"
+        timeout = 5
+        """
+    (job,) = plan(loaded(root, text), today=TODAY)
+    assert (job.kind, job.handler, job.prefix) == ("layer", None, "python/")
+    assert job.target == Target("python3.13", "arm64", ("manylinux_2_28_aarch64",))
+    assert (job.backend, job.before, job.after) == ("pip", ("a", "b"), ("c",))
+    assert (job.exclude, job.include, job.env) == (("x",), ("y",), (("A", "1"), ("B", "2")))
+    assert (job.timeout, job.artifact.name) == (5.0, "common")
+
+
+def test_a_job_survives_pickling(root: Path) -> None:
+    text = f'[functions.api]\n{HANDLER}tags = ["musllinux_1_2_aarch64"]\nenv = {{ A = "1" }}\n'
+    jobs = plan(loaded(root, text, runtime="python3.9"), today=TODAY)
+    assert jobs[0].target.wheel_tags  # what was worked out once comes along
+    assert pickle.loads(pickle.dumps(jobs)) == jobs  # noqa: S301 - our own
+    assert len(jobs[0].warnings) == 2
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [
+        (["*"], ["svc-a", "svc-b", "api", "common"]),
+        (["api"], ["api"]),
+        (["common", "svc-*"], ["svc-a", "svc-b", "common"]),
+        (["svc-?", "svc-a", "*b"], ["svc-a", "svc-b"]),
+        (["[ac]*"], ["api", "common"]),
+    ],
+)
+def test_selection_keeps_the_order_of_the_file(root: Path, only: list[str], names: list[str]) -> None:
+    assert [job.name for job in plan(many(root), only)] == names
+
+
+def test_every_pattern_that_matches_nothing_is_told(root: Path) -> None:
+    with pytest.raises(BundleError) as caught:
+        plan(many(root), ["api", "comon", "API", "zzz"])
+    problems = caught.value.problems
+    assert {one.code for one in problems} == {Code.UNKNOWN_NAME}
+    assert [one.message for one in problems] == [
+        '"comon" matches no function and no layer',
+        '"API" matches no function and no layer',
+        '"zzz" matches no function and no layer',
+    ]
+    assert [one.hint for one in problems] == [
+        'did you mean "common"?',
+        'did you mean "api"?',
+        "the names are svc-a, svc-b, api, common",
+    ]
+
+
+def test_output_and_format_can_be_chosen(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root / "src")
+    config = many(root)
+    (job,) = plan(config, ["api"], output=Path("../out"), format="dir")
+    assert job.artifact == root.resolve() / "out" / "api"
+
+
+@pytest.mark.parametrize("output", [".", "..", "src", "linked"])
+def test_artifacts_must_not_replace_sources(root: Path, output: str) -> None:
+    (root / "linked").symlink_to(root)
+    with pytest.raises(BundleError) as caught:
+        plan(many(root), output=root / output)
+    (problem,) = caught.value.problems
+    assert problem.code is Code.INVALID_OPTION
+    assert problem.where == Where(key="--output")
+    assert f"{(root / output).resolve()} cannot be the output folder" in problem.message
+
+
+def test_an_output_folder_inside_the_sources_is_good(root: Path) -> None:
+    config = loaded(root, '[layers.all]\nentry = "."\n')
+    assert plan(config)[0].output == root.resolve() / "dist"
+    assert plan(config, output=root / "src" / "dist")[0].output == root.resolve() / "src" / "dist"
+
+
+# --- warnings
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_deprecated_runtime_is_told_from_its_day_on(root: Path, runtime: str) -> None:
+    config = loaded(root, f"[layers.a]\n{ENTRY}", runtime=runtime, arch="x86_64")
+    last = date.fromordinal(RUNTIMES[runtime].deprecated.toordinal() - 1)
+    assert plan(config, today=last)[0].warnings == ()
+    (warning,) = plan(config, today=RUNTIMES[runtime].deprecated)[0].warnings
+    assert (warning.code, warning.severity) == (Code.DEPRECATED_RUNTIME, "warning")
+    assert f"AWS deprecated {runtime} on {RUNTIMES[runtime].deprecated}" in warning.message
+    assert warning.hint == "move to a newer runtime; the newest is python3.14"
+
+
+@pytest.mark.parametrize(
+    ("today", "said"),
+    [
+        (
+            date(2026, 11, 22),
+            "creating functions is blocked from 2026-11-30 on; updating them is blocked from 2027-01-15 on",
+        ),
+        (
+            date(2026, 12, 1),
+            "creating functions is blocked since 2026-11-30; updating them is blocked from 2027-01-15 on",
+        ),
+        (
+            date(2027, 2, 1),
+            "creating functions is blocked since 2026-11-30; updating them is blocked since 2027-01-15",
+        ),
+    ],
+)
+def test_what_deprecation_blocks(root: Path, today: date, said: str) -> None:
+    config = loaded(root, f"[layers.a]\n{ENTRY}", runtime="python3.10")
+    (warning,) = plan(config, today=today)[0].warnings
+    assert warning.message == f"AWS deprecated python3.10 on 2026-10-31; {said}"
+
+
+def test_today_is_todays_date(root: Path) -> None:
+    (warning,) = plan(loaded(root, f"[layers.a]\n{ENTRY}", runtime="python3.8"))[0].warnings
+    assert warning.code is Code.DEPRECATED_RUNTIME
+
+
+@pytest.mark.parametrize(
+    ("runtime", "tags", "codes"),
+    [
+        ("python3.13", [], []),
+        ("python3.13", ["manylinux_2_34_aarch64", "linux_aarch64"], []),
+        ("python3.13", ["manylinux_2_35_aarch64"], [Code.TAGS_BEYOND_RUNTIME]),
+        ("python3.11", ["manylinux_2_26_aarch64", "manylinux2014_aarch64"], []),
+        ("python3.11", ["manylinux_2_28_aarch64"], [Code.TAGS_BEYOND_RUNTIME]),
+        ("python3.13", ["musllinux_1_2_aarch64", "manylinux_2_28_aarch64"], [Code.MUSL_TAGS]),
+        (
+            "python3.11",
+            ["manylinux_2_28_aarch64", "musllinux_1_1_aarch64"],
+            [Code.MUSL_TAGS, Code.TAGS_BEYOND_RUNTIME],
+        ),
+    ],
+)
+def test_tags_that_may_not_load_are_told(
+    root: Path, runtime: str, tags: list[str], codes: list[Code]
+) -> None:
+    config = loaded(root, f"[layers.a]\n{ENTRY}" + (f"tags = {tags}\n" if tags else ""), runtime=runtime)
+    warnings = plan(config, today=TODAY)[0].warnings
+    assert [one.code for one in warnings] == codes
+    for warning in warnings:
+        assert warning.severity == "warning"
+        assert warning.where == Where(file="bundles.toml", line=6, key="layers.a.tags")
+
+
+def test_which_tags_are_beyond_the_runtime(root: Path) -> None:
+    tags = ["manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux_2_34_aarch64"]
+    config = loaded(root, f"[layers.a]\n{ENTRY}tags = {tags}\n", runtime="python3.11")
+    (warning,) = plan(config, today=TODAY)[0].warnings
+    assert warning.message == (
+        "manylinux_2_28, manylinux_2_34 wheels may need a newer glibc than the 2.26 of python3.11"
+    )
+
+
+def test_warnings_are_where_the_value_is_written(root: Path) -> None:
+    text = f"""[layers.a]\n{ENTRY}[layers.b]\n{ENTRY}
+        [[overrides]]
+        select = ["b"]
+        runtime = "python3.8"
+        """
+    warnings = [
+        one for job in plan(loaded(root, text, runtime="python3.9"), today=TODAY) for one in job.warnings
+    ]
+    assert [one.where for one in warnings] == [
+        Where(file="bundles.toml", line=2, key="defaults.runtime"),
+        Where(file="bundles.toml", line=11, key="overrides[0].runtime"),
+    ]
