@@ -2,15 +2,74 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from invoke.exceptions import Exit, ParseError, UnknownFileType
 from invoke.program import Program
 
 from lambda_bundle import __version__
-from lambda_bundle.tasks import ns
+from lambda_bundle.errors import did_you_mean
+from lambda_bundle.tasks import edge, invalid, ns
+
+
+class _Command(Program):
+    """Invoke's program, with the exit code and the look of our own errors for what it cannot parse.
+
+    (Invoke itself exits with 1 there, which is ours for a bundle that failed.)
+    """
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        with _usage():
+            super().parse_core(argv)
+
+    def parse_tasks(self) -> None:
+        with _usage():
+            super().parse_tasks()
+
+    def parse_cleanup(self) -> None:
+        with _usage():
+            super().parse_cleanup()
+
+    def update_config(self, merge: bool = True) -> None:
+        with _usage():
+            super().update_config(merge)
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    try:
+        yield
+    except (Exit, ParseError, UnknownFileType, ValueError) as error:
+        if isinstance(error, Exit) and error.message is None:  # the regular end of --help and --list
+            raise
+        message = _reworded(error)
+        with edge(as_json="--json" in sys.argv):
+            raise invalid(message, hint=_hint(message)) from None
+
+
+def _reworded(error: Exception) -> str:
+    """What Invoke says, in our manner."""
+    message = str(error).strip().rstrip("!")
+    if isinstance(error, ValueError):  # int() on what is none; no other option is converted
+        message = "not a number: " + message.rpartition(": ")[2]
+    message = re.sub("<Argument: ([a-z-]+)[^>]*>", r"--\1", message)
+    return message[:1].lower() + message[1:]
+
+
+def _hint(message: str) -> str:
+    contexts = ns.to_contexts()
+    words = [name for one in contexts for name in (str(one.name), *one.flags)]
+    unknown = re.match(r"no idea what '(\S+)'", message)
+    near = did_you_mean(unknown[1], words) if unknown else None
+    return near or "lambda-bundle --help shows the tasks, and --help TASK the options of one"
 
 
 def main() -> None:
     """Run the command line."""
-    Program(
+    _Command(
         name="lambda-bundle",
         binary="lambda-bundle",
         binary_names=["lambda-bundle"],

@@ -1,181 +1,208 @@
-"""What the user sees: progress, tables, problems. The only module that knows rich.
+"""How things look: problems, tables, lines that are redrawn in place. The only module that knows rich.
 
-Data goes to stdout, everything else to stderr. On a terminal it is live and coloured; elsewhere it is plain
-lines of any length.
+Data goes to stdout, everything else to stderr. On a terminal it is live, coloured and wrapped; elsewhere it
+is plain lines of any length: a log is for searching, and nobody finds a path that was cut in two.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import threading
-import time
-from collections.abc import Iterable, Sequence
+import os
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from lambda_bundle.archive import UNZIPPED_LIMIT
-from lambda_bundle.errors import Problem, Stage, Where
-from lambda_bundle.jobs import Job
-from lambda_bundle.manifest import row
-from lambda_bundle.pipeline import Progress
-from lambda_bundle.result import Result
+from lambda_bundle.errors import Problem, Where
 
+Cell = tuple[str, str]
+"""A text and its style ("" for none), such as "bold red"."""
 _WIDE = 1_000_000
-"""Columns off a terminal: a log is for searching, and a path cut in two is found by nobody."""
+_GAP = "  "
 _DETAIL_LINES = 60
 _PLACES = 8
-_MARKS = {"built": ("✓", "green"), "failed": ("✗", "bold red"), "cancelled": ("–", "yellow")}
+"""How many places of a warning are told; an error is to be mended in every one."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_MARKS = {"✓": "+", "✗": "x", "•": "*"}
+"""Signs, and what stands for them where the encoding of the output has none."""
 
 
-def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=_WIDE)
-    return console
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever read the output has seen enough: the work goes on, and its exit code counts."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+def _console(stream: TextIO, *, stderr: bool) -> Console:
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # no name of a file is worth a crash
+    return _Console(
+        stderr=stderr,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        width=None if stream.isatty() else _WIDE,
+    )
 
 
 class Printer:
     """Writes to stdout and stderr."""
 
     def __init__(self) -> None:
-        self.out = _console(stderr=False)
-        self.err = _console(stderr=True)
+        self._out = _console(sys.stdout, stderr=False)
+        self._err = _console(sys.stderr, stderr=True)
+        self.is_live = sys.stderr.isatty() and self._err.is_terminal and not self._err.is_dumb_terminal
+        """Whether lines can be redrawn in place."""
 
-    def note(self, text: str) -> None:
-        """A line for whoever watches."""
-        self.err.print(Text(text), overflow="fold")
+    def note(self, *cells: Cell) -> None:
+        """A line for whoever watches; without cells a blank one."""
+        self._tell(_line(cells))
+
+    def _tell(self, line: Text) -> None:
+        for part in line.wrap(self._err, self._err.width) or [Text()]:
+            part.rstrip()
+            self._err.print(part, soft_wrap=True)
+
+    def mark(self, sign: str) -> str:
+        """A sign, or plain ASCII where the encoding of stdout or stderr has no such sign."""
+        try:
+            for console in (self._out, self._err):
+                sign.encode(console.encoding)
+        except UnicodeEncodeError:
+            return _MARKS[sign]
+        return sign
 
     def json(self, document: Any) -> None:
-        """Data for programs."""
-        self.out.file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        """Data for programs, in ASCII: it arrives whole through every pipe and code page."""
+        try:
+            self._out.file.write(json.dumps(document, indent=2) + "\n")
+            self._out.file.flush()
+        except BrokenPipeError:
+            self._out.on_broken_pipe()
+
+    def settle(self) -> None:
+        """Write nothing more to a stream that takes nothing more, such as a file on a full disk."""
+        for console in (self._out, self._err):
+            try:
+                console.file.flush()
+            except OSError:  # noqa: PERF203 - two streams
+                console.on_broken_pipe()
 
     def problems(self, problems: Iterable[Problem]) -> None:
         """Every problem, warnings first, so that the errors are what stands last.
 
-        What is the same in several places (a deprecated runtime of 200 functions) is told once, with the places.
+        What is the same in several places (a deprecated runtime of 200 functions) is told once, with the
+        places.
         """
         places: dict[Problem, dict[str, None]] = {}
         for problem in sorted(problems, key=lambda one: one.severity == "error"):
             places.setdefault(replace(problem, where=Where()), {})[str(problem.where)] = None
         for problem, where in places.items():
-            self.err.print(_problem(problem, [one for one in where if one]), overflow="fold")
+            for line in self._problem(problem, [place for place in where if place]):
+                self._tell(line)
 
-    def results(self, results: Sequence[Result]) -> None:
-        """The closing table."""
-        table = _table(self.out)
-        for name, justify in (("", "left"), ("name", "left"), ("runtime", "left"), ("arch", "left")):
-            table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        for name in ("size", "unzipped", "wheels", "time"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("path", overflow="fold")
-        for result in results:
-            table.add_row(*_cells(result))
-        self.out.print(table)
+    def _problem(self, problem: Problem, places: Sequence[str]) -> Iterator[Text]:
+        error = problem.severity == "error"
+        style = "bold red" if error else "bold yellow"
+        yield _line([(f"{problem.severity}[{problem.code}]", style), (f": {problem.message}", "bold")])
+        if len(places) > _PLACES and not error:
+            places = [*places[:_PLACES], f"and {len(places) - _PLACES} more"]
+        for place in places:
+            yield _line([("  --> ", "blue"), (place, "")])
+        if problem.detail:
+            yield from self._detail(problem.detail.splitlines())
+        if problem.hint:
+            yield Text()
+            yield _line([("hint", "bold cyan"), (f": {problem.hint}", "")])
+        yield Text()
 
-    def plan(self, rows: Sequence[dict[str, Any]]) -> None:
-        """What would be built."""
-        table = _table(self.out)
-        for name in ("name", "kind", "runtime", "arch", "backend", "format", "requirements", "tags"):
-            table.add_column(name, overflow="fold")
-        for one in rows:
-            cells = [one["name"], one["kind"], one["runtime"], one["arch"], one["backend"], one["format"]]
-            table.add_row(*map(Text, (*cells, one["requirements"] or "none", _short_tags(one["tags"]))))
-        self.out.print(table)
-
-
-def _table(console: Console) -> Table:
-    return Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), expand=False)
-
-
-def _cells(result: Result) -> list[Text]:
-    mark, style = _MARKS[result.status]
-    job = result.job
-    cells = [Text(mark, style), Text(job.name), Text(job.target.runtime), Text(job.target.arch)]
-    if result.artifact is None:
-        return [
-            *cells,
-            Text(""),
-            Text(""),
-            Text(""),
-            Text(seconds(result.seconds)),
-            Text(result.status, style),
-        ]
-    archived = result.artifact.archived
-    over = archived.unzipped > UNZIPPED_LIMIT
-    return [
-        *cells,
-        Text(size(archived.size)),
-        Text(size(archived.unzipped), "bold yellow" if over else ""),
-        Text(str(len(result.artifact.wheels))),
-        Text(seconds(result.seconds)),
-        Text(path(job)),
-    ]
-
-
-def _short_tags(tags: Sequence[str]) -> str:
-    """The first tag and how many follow: the rest is what the first one implies."""
-    return tags[0] if len(tags) == 1 else f"{tags[0]} and {len(tags) - 1} more"
-
-
-def path(job: Job) -> str:
-    """Where the artifact is, relative to `bundles.toml` if it is below it."""
-    if job.artifact.is_relative_to(job.root):
-        return job.artifact.relative_to(job.root).as_posix()
-    return str(job.artifact)
-
-
-def size(count: int) -> str:
-    """Bytes in the units of people (1 kB = 1000 B)."""
-    if count < 1000:
-        return f"{count} B"
-    return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
-
-
-def seconds(count: float) -> str:
-    """A duration."""
-    return f"{count:.1f} s" if count < 60 else f"{int(count // 60)} min {int(count % 60)} s"  # noqa: PLR2004
-
-
-def _problem(problem: Problem, places: Sequence[str]) -> Text:
-    style = "bold red" if problem.severity == "error" else "bold yellow"
-    text = Text()
-    text.append(f"{problem.severity}[{problem.code}]", style)
-    text.append(f": {problem.message}\n", "bold")
-    for place in places[:_PLACES]:
-        text.append("  --> ", "blue").append(f"{place}\n")
-    if len(places) > _PLACES:
-        text.append("  --> ", "blue").append(f"and {len(places) - _PLACES} more\n")
-    if problem.detail:
-        lines = problem.detail.splitlines()
+    def _detail(self, lines: Sequence[str]) -> Iterator[Text]:
         if len(lines) > _DETAIL_LINES:
             lines = [f"({len(lines) - _DETAIL_LINES} lines before)", *lines[-_DETAIL_LINES:]]
+        bar = "   | "
         for line in ("", *lines):
-            text.append("   | ", "blue").append(f"{line}\n", "dim")
-    if problem.hint:
-        text.append("\nhint", "bold cyan").append(f": {problem.hint}\n")
-    return text
+            content = Text.from_ansi(line, style="dim")  # colours of a command are welcome on a terminal
+            for part in content.wrap(self._err, max(self._err.width - len(bar), 1)) or [Text()]:
+                yield Text.assemble((bar, "blue"), part)
+
+    def table(
+        self,
+        titles: Sequence[str],
+        rows: Sequence[Sequence[Cell]],
+        *,
+        right: Collection[str] = (),
+        spare: Collection[str] = (),
+    ) -> None:
+        """A table on stdout; `right` names the columns that are aligned to the right.
+
+        On a terminal without room for all of it, the `spare` columns are left out, and those that still do
+        not fit come below their row, each on a line of its own.
+        """
+        header = [(title, "bold") for title in titles]
+        by_title = zip(titles, zip(header, *rows, strict=True), strict=True)
+        columns = [_Column(title, cells, title in right) for title, cells in by_title]
+        if not self._fits(columns):
+            columns = [column for column in columns if column.title not in spare]
+        beside = max((n for n in range(1, len(columns) + 1) if self._fits(columns[:n])), default=1)
+        below = columns[beside:]
+        indent = max((len(column.title) for column in below), default=0)
+        for at in range(len(rows) + 1):
+            self._print(Text(_GAP).join(column.padded(at) for column in columns[:beside]))
+            for column in below if at else []:
+                title = (f"    {column.title:{indent}}{_GAP}", "dim")
+                if column.cells[at][0]:
+                    self._print(_line([title, column.cells[at]]))
+
+    def _fits(self, columns: Sequence[_Column]) -> bool:
+        return sum(column.width + len(_GAP) for column in columns) - len(_GAP) <= self._out.width
+
+    def _print(self, line: Text) -> None:
+        line.rstrip()
+        self._out.print(line, soft_wrap=True)
+
+    @contextmanager
+    def live(self, draw: Callable[[], Sequence[Sequence[Cell]]]) -> Iterator[None]:
+        """Redraw lines at the bottom of the terminal until the end; then they are gone."""
+        from rich.live import Live  # noqa: PLC0415 - only a run on a terminal needs it
+
+        def drawn() -> Text:
+            lines = [_line(cells) for cells in draw()]
+            return Text("\n", no_wrap=True, overflow="crop").join(lines)
+
+        with Live(console=self._err, get_renderable=drawn, refresh_per_second=8, transient=True):
+            yield
 
 
-def document(results: Sequence[Result]) -> dict[str, Any]:
-    """What `--json` prints for a run."""
-    return {
-        "results": [
-            {
-                "name": result.job.name,
-                "status": result.status,
-                "seconds": round(result.seconds, 3),
-                "path": str(result.job.artifact) if result.artifact else None,
-                "artifact": row(result, result.artifact) if result.artifact else None,
-                "problems": [problem_document(problem) for problem in result.problems],
-            }
-            for result in results
-        ]
-    }
+class _Column:
+    """A column of a table, its title first."""
+
+    def __init__(self, title: str, cells: Sequence[Cell], right: bool) -> None:
+        self.title, self.cells, self._right = title, cells, right
+        self.width = max(_text(cell).cell_len for cell in cells)
+
+    def padded(self, at: int) -> Text:
+        text = _text(self.cells[at])
+        pad = text.pad_left if self._right else text.pad_right
+        pad(self.width - text.cell_len)
+        return text
+
+
+def _line(cells: Iterable[Cell]) -> Text:
+    return Text.assemble(*map(_text, cells))
+
+
+def _text(cell: Cell) -> Text:
+    """A cell for rich, with control characters made visible: names of files can hold them."""
+    text, style = cell
+    return Text(_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text), style)
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:
@@ -194,62 +221,3 @@ def problem_document(problem: Problem) -> dict[str, Any]:
         "hint": problem.hint,
         "detail": problem.detail,
     }
-
-
-class PlainProgress(Progress):
-    """One line for each job that ends: for logs."""
-
-    def __init__(self, printer: Printer, total: int) -> None:
-        self._printer, self._total, self._done = printer, total, 0
-
-    def finished(self, result: Result) -> None:
-        """Say how it ended."""
-        self._done += 1
-        counted = f"[{self._done}/{self._total}]"
-        self._printer.note(f"{counted} {result.status} {result.job.name} in {seconds(result.seconds)}")
-
-
-class LiveProgress(Progress):
-    """What each running job is doing, redrawn in place: for terminals."""
-
-    def __init__(self, printer: Printer, total: int) -> None:
-        self._printer, self._total = printer, total
-        self._lock = threading.Lock()
-        self._running: dict[str, tuple[Stage, float]] = {}
-        self._done = 0
-        self._live = Live(
-            console=printer.err, get_renderable=self._draw, refresh_per_second=8, transient=True
-        )
-
-    def __enter__(self) -> LiveProgress:
-        self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-
-    def entered(self, job: Job, stage: Stage) -> None:
-        """Show the stage."""
-        with self._lock:
-            _, began = self._running.get(job.name, (stage, time.monotonic()))
-            self._running[job.name] = (stage, began)
-
-    def finished(self, result: Result) -> None:
-        """Leave a line behind."""
-        with self._lock:
-            self._running.pop(result.job.name, None)
-            self._done += 1
-        mark, style = _MARKS[result.status]
-        line = Text.assemble((mark, style), f" {result.job.name} ", (seconds(result.seconds), "dim"))
-        self._live.console.print(line)
-
-    def _draw(self) -> Table:
-        table = Table.grid(padding=(0, 2, 0, 0))
-        with self._lock:
-            now = time.monotonic()
-            for name, (stage, began) in self._running.items():
-                table.add_row(
-                    Text("•", "cyan"), Text(name), Text(stage, "cyan"), Text(seconds(now - began), "dim")
-                )
-            table.add_row(Text(""), Text(f"{self._done} of {self._total} done", "dim"))
-        return table

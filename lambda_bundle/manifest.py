@@ -46,8 +46,9 @@ def row(result: Result, artifact: Artifact) -> dict[str, Any]:
 def update(output: Path, results: Iterable[Result], *, known: Sequence[str] | None = None) -> None:
     """Write the rows of what was built; drop those of what failed or is no longer declared.
 
-    `known` holds the names in `bundles.toml`, in order; without it every row that is there is kept. Two runs at once into one folder lose nothing. Raises
-    `BundleError` when the manifest that is there cannot be read or a new one not be written.
+    `known` holds the names in `bundles.toml`, in order; without it every row that is there is kept. Two runs
+    at once into one folder lose nothing. Raises `BundleError` when the manifest that is there cannot be read
+    or a new one not be written.
     """
     rows = {one.job.name: row(one, one.artifact) for one in results if one.artifact is not None}
     gone = {one.job.name for one in results if one.status == "failed"}
@@ -56,18 +57,18 @@ def update(output: Path, results: Iterable[Result], *, known: Sequence[str] | No
         with FileLock(_lock_file(output)):
             merged = {**read(output), **rows}
             names = merged if known is None else known
-            kept = {name: merged[name] for name in names if name in merged and name not in gone}
-            _write(output, kept)
+            _write(output, {name: merged[name] for name in names if name in merged and name not in gone})
     except OSError as error:
         raise unwritable(output, error) from None
 
 
 def unwritable(output: Path, error: OSError) -> BundleError:
     """The error for an output folder that cannot be written."""
+    in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
     return BundleError(
         Problem(
             code=Code.OUTPUT_UNWRITABLE,
-            message=f"cannot be written: {error.strerror}",
+            message=f"cannot be {'a folder' if in_the_way else 'written'}: {error.strerror}",
             where=Where(file=str(error.filename or output)),
             hint="make room, change its permissions, or choose another folder with --output",
         )
@@ -75,30 +76,45 @@ def unwritable(output: Path, error: OSError) -> BundleError:
 
 
 def read(output: Path) -> Mapping[str, Any]:
-    """The rows of the manifest in a folder, by name; none when there is no manifest."""
+    """The rows of the manifest in a folder, by name; none when there is no manifest.
+
+    Raises `BundleError` when it cannot be read. The path of each row names something in the folder itself.
+    """
     path = output / FILE_NAME
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        rows = document["artifacts"] if document["version"] == VERSION else None
+        rows = _rows(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError):
-        rows = None
-    if not isinstance(rows, dict):
-        raise BundleError(
-            Problem(
-                code=Code.MANIFEST_UNREADABLE,
-                message="not a manifest that this version writes",
-                where=Where(file=str(path)),
-                hint="remove it with `invoke clean` and bundle everything again",
-            )
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+    except (ValueError, RecursionError):
+        message = "not a manifest that this version writes"
+    else:
+        return rows
+    raise BundleError(
+        Problem(
+            code=Code.MANIFEST_UNREADABLE,
+            message=message,
+            where=Where(file=str(path)),
+            hint="remove it with `invoke clean` and bundle everything again",
         )
+    )
+
+
+def _rows(document: Any) -> Mapping[str, Any]:
+    rows = document.get("artifacts") if isinstance(document, dict) else None
+    if not isinstance(rows, dict) or document.get("version") != VERSION:
+        raise ValueError(document)
+    for one in rows.values():
+        path = one.get("path") if isinstance(one, dict) else None
+        if not isinstance(path, str) or Path(path).name != path or path in {"", ".."}:
+            raise ValueError(one)
     return rows
 
 
 def _write(output: Path, rows: Mapping[str, Any]) -> None:
     text = json.dumps({"version": VERSION, "artifacts": dict(rows)}, indent=2, ensure_ascii=False) + "\n"
-    temporary = output / f".{FILE_NAME}.new"
+    temporary = output / f".lambda-bundle-{FILE_NAME}"  # `clean` knows what begins like this
     temporary.write_text(text, encoding="utf-8", newline="\n")
     temporary.replace(output / FILE_NAME)
 

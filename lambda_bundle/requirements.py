@@ -38,14 +38,12 @@ class Place:
         return Path(os.path.normpath(self.entry / inside / relative))
 
     def shown(self, path: Path) -> str:
-        """A path as the user knows it: in the entry, not in the copy; relative to `bundles.toml` if possible."""
+        """A path as the user knows it: not in the copy, and relative to `bundles.toml` if below it."""
         inside = self._inside(path)
         if inside is not None:
             path = self.entry / inside
-        try:
-            return Path(os.path.normpath(path)).relative_to(os.path.normpath(self.root)).as_posix()
-        except ValueError:
-            return str(path)
+        path, root = Path(os.path.normpath(path)), Path(os.path.normpath(self.root))
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
     def _inside(self, path: Path) -> Path | None:
         if self.staged is None or not path.is_relative_to(self.staged):
@@ -58,11 +56,9 @@ def find(place: Place, *, excluded: bool) -> Path | None:
 
     `excluded` says that the sources hold one that is left out of the bundle: it counts all the same.
     """
-    if place.staged is not None and not excluded:
-        path = place.staged / FILE_NAME
-    else:
-        path = place.entry / FILE_NAME
-    return path if path.is_file() else None
+    folder = place.entry if excluded or place.staged is None else place.staged
+    path = folder / FILE_NAME
+    return path if os.path.lexists(path) else None  # what is no file is an error of whoever reads it
 
 
 def gather(place: Place, path: Path, target: Target, environ: Mapping[str, str]) -> Requirements:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
-from collections.abc import Callable, Iterator
+import sys
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,39 +19,99 @@ from invoke.tasks import task
 if TYPE_CHECKING:
     from lambda_bundle.config import Config
     from lambda_bundle.console import Printer
+    from lambda_bundle.errors import BundleError, Problem
     from lambda_bundle.jobs import Format, Job
 
 # Everything heavy is imported where it is used: `invoke --list` reads this module and nothing else.
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+_FORMATS: dict[str, Format] = {"zip": "zip", "dir": "dir"}
 _FILE = "The bundles.toml to use (default: the nearest one, in this folder or above it)."
 
 
 @contextmanager
-def _edge(*, as_json: bool = False) -> Iterator[Printer]:
+def edge(*, as_json: bool = False) -> Iterator[Printer]:
     """The one place where problems become output and exit codes."""
+    try:
+        with _bytecode(), _terminable():
+            yield from _reporting(as_json=as_json)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: every command was ended, and no artifact was half-written\n")
+        raise Exit(code=INTERRUPTED) from None
+
+
+def _reporting(*, as_json: bool) -> Iterator[Printer]:
     from lambda_bundle.console import Printer, problem_document  # noqa: PLC0415
     from lambda_bundle.errors import BundleError  # noqa: PLC0415
 
     printer = Printer()
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    problems: Iterable[Problem]
     try:
         yield printer
     except BundleError as error:
-        if as_json:
-            printer.json({"problems": [problem_document(problem) for problem in error.problems]})
-        printer.problems(error.problems)
-        raise Exit(code=USAGE) from None
-    except KeyboardInterrupt:
-        printer.note("interrupted: every command was ended, and no artifact was half-written")
-        raise Exit(code=INTERRUPTED) from None
+        problems = error.problems
+    except OSError as error:
+        printer.settle()
+        problems = [_system_problem(error)]
+    else:
+        return
+    if as_json:
+        printer.json({"problems": [problem_document(problem) for problem in problems]})
+    printer.problems(problems)
+    raise Exit(code=USAGE)
+
+
+def _system_problem(error: OSError) -> Problem:
+    """What the operating system refuses outside the work on a single artifact."""
+    from lambda_bundle.errors import Code, Problem, Where  # noqa: PLC0415
+
+    where = Where(file=str(error.filename)) if error.filename else Where()
+    return Problem(
+        code=Code.SYSTEM_ERROR,
+        message=f"the operating system says: {error.strerror or error}",
+        where=where,
+        hint="see that the folder is there, that its permissions allow the work, and that the disk has room",
+    )
+
+
+@contextmanager
+def _bytecode() -> Iterator[None]:
+    """Let Python keep the bytecode of what is imported from here on.
+
+    Invoke switches that off for the sake of tasks.py. Where nothing was compiled at installation (uv does not
+    by default), every start would compile pydantic and rich anew, which takes a second.
+    """
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """CI systems end a job with SIGTERM; it is to leave as little behind as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():  # only that one can set handlers
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
     finally:
         signal.signal(signal.SIGTERM, previous)
 
 
 def _interrupt(*_: object) -> None:
-    """CI systems end a job with SIGTERM; it is to leave as little behind as Ctrl-C."""
     raise KeyboardInterrupt
+
+
+def invalid(message: str, *, option: str | None = None, hint: str | None = None) -> BundleError:
+    """The error for a command line that cannot be meant."""
+    from lambda_bundle.errors import BundleError, Code, Problem, Where  # noqa: PLC0415
+
+    where = Where(key=option and f"--{option}")
+    return BundleError(Problem(code=Code.INVALID_OPTION, message=message, where=where, hint=hint))
 
 
 def _load(file: str | None) -> Config:
@@ -57,49 +120,40 @@ def _load(file: str | None) -> Config:
     return load(Path(file).absolute() if file else find(Path.cwd()))
 
 
-def _option(name: str, value: str, message: str) -> Exception:
-    from lambda_bundle.errors import BundleError, Code, Problem, Where  # noqa: PLC0415
-
-    text = f'"{value}" is not {message}'
-    return BundleError(Problem(code=Code.INVALID_OPTION, message=text, where=Where(key=f"--{name}")))
-
-
 def _workers(jobs: str | None) -> int | None:
     if jobs is None:
         return None
-    if not jobs.isdecimal() or int(jobs) < 1:
-        raise _option("jobs", jobs, "a number of jobs: give one from 1 upwards")
+    if not re.fullmatch("[1-9][0-9]{0,3}", jobs):
+        hint = "give one from 1 upwards"
+        raise invalid(f'"{jobs}" is not a number of jobs', option="jobs", hint=hint)
     return int(jobs)
 
 
 def _format(value: str | None) -> Format | None:
-    if value is None or value == "zip" or value == "dir":  # noqa: PLR1714 - narrows the type
-        return value
-    raise _option("format", value, 'a format: give "zip" or "dir"')
+    if value is None:
+        return None
+    if value in _FORMATS:
+        return _FORMATS[value]
+    raise invalid(f'"{value}" is not a format', option="format", hint='give "zip" or "dir"')
 
 
 def _selection(config: Config, *, everything: bool, only: list[str] | None) -> list[str]:
+    if everything and only:
+        raise invalid("--all and --only contradict each other", hint="give one of them")
+    if everything:
+        return ["*"]
+    if only:
+        return only
     from lambda_bundle.errors import BundleError, Code, Problem  # noqa: PLC0415
 
-    if everything and only:
-        raise BundleError(
-            Problem(
-                code=Code.INVALID_OPTION,
-                message="--all and --only contradict each other",
-                hint="give one of them",
-            )
+    raise BundleError(
+        Problem(
+            code=Code.NOTHING_SELECTED,
+            message="nothing is selected",
+            hint="give --all, or --only NAME (again for more; * and ? match as in a shell)",
+            detail="\n".join(entry.name for entry in config.entries),
         )
-    if not everything and not only:
-        names = "\n".join(entry.name for entry in config.entries)
-        raise BundleError(
-            Problem(
-                code=Code.NOTHING_SELECTED,
-                message="nothing is selected",
-                hint="give --all, or --only NAME (again for more; * and ? match as in a shell)",
-                detail=names,
-            )
-        )
-    return ["*"] if everything else list(only or ())
+    )
 
 
 def _jobs(
@@ -144,7 +198,7 @@ def bundle(  # noqa: PLR0917 - the command line's options
     file: Any = None,
 ) -> None:
     """Turn sources into artifacts that Lambda can load."""
-    with _edge(as_json=json) as printer:
+    with edge(as_json=json) as printer:
         workers = _workers(jobs)
         config, selected = _jobs(file, everything=all_, only=only, output=output, form=format)
         code = _bundle(printer, config, selected, workers=workers, fail_fast=fail_fast, as_json=json)
@@ -161,39 +215,38 @@ def _bundle(
     fail_fast: bool,
     as_json: bool,
 ) -> int:
-    from contextlib import nullcontext  # noqa: PLC0415
-
-    from lambda_bundle.console import LiveProgress, PlainProgress, document  # noqa: PLC0415
+    from lambda_bundle import report  # noqa: PLC0415
     from lambda_bundle.pipeline import bundle as run  # noqa: PLC0415
 
     printer.problems(config.warnings)
-    total = len(selected)
-    live = LiveProgress(printer, total) if printer.err.is_terminal else None
-    with live or nullcontext(PlainProgress(printer, total)) as progress:
+    with report.progress(printer, len(selected)) as progress:
         names = [entry.name for entry in config.entries]
-        results = run(selected, workers=workers, fail_fast=fail_fast, progress=progress, known=names)
-    printer.problems(problem for result in results for problem in result.problems)
+        ended = run(selected, workers=workers, fail_fast=fail_fast, progress=progress, known=names)
+    printer.note()
+    printer.problems(problem for result in ended for problem in result.problems)
     if as_json:
-        printer.json(document(results))
+        printer.json(report.document(ended))
     else:
-        printer.results(results)
-    unfinished = [result for result in results if result.status != "built"]
-    if unfinished:
-        printer.note(f"{total - len(unfinished)} of {total} were built")
-    return FAILED if unfinished else 0
+        report.results(printer, ended)
+    return 0 if all(result.status == "built" for result in ended) else FAILED
 
 
 @task(auto_shortflags=False, help={"file": _FILE})
 def validate(_: Context, file: Any = None) -> None:
     """Check bundles.toml and nothing else."""
-    with _edge() as printer:
+    with edge() as printer:
         from lambda_bundle.jobs import plan as make  # noqa: PLC0415
 
         config = _load(file)
         jobs = make(config)
         printer.problems([*config.warnings, *(warning for job in jobs for warning in job.warnings)])
         functions = sum(job.kind == "function" for job in jobs)
-        printer.note(f"{config.file.name} is valid: {functions} functions, {len(jobs) - functions} layers")
+        counted = f"{_counted(functions, 'function')}, {_counted(len(jobs) - functions, 'layer')}"
+        printer.note((f"{config.file.name} is valid: {counted}", ""))
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 @task(
@@ -207,14 +260,21 @@ def validate(_: Context, file: Any = None) -> None:
 )
 def plan(_: Context, only: Any = None, json: bool = False, file: Any = None) -> None:
     """Show what would be built, and build nothing."""
-    with _edge(as_json=json) as printer:
+    with edge(as_json=json) as printer:
         config, jobs = _jobs(file, everything=not only, only=only)
         printer.problems([*config.warnings, *(warning for job in jobs for warning in job.warnings)])
         rows = [_plan_row(job) for job in jobs]
         if json:
             printer.json({"plan": rows})
         else:
-            printer.plan(rows)
+            titles = ("name", "kind", "runtime", "arch", "backend", "format", "requirements", "tags")
+            shown = [{**one, "tags": _short(one["tags"])} for one in rows]
+            printer.table(titles, [[(one[title] or "none", "") for title in titles] for one in shown])
+
+
+def _short(tags: list[str]) -> str:
+    """The first tag and how many follow: the rest is what the first one implies."""
+    return tags[0] if len(tags) == 1 else f"{tags[0]} and {len(tags) - 1} more"
 
 
 def _plan_row(job: Job) -> dict[str, Any]:
@@ -244,22 +304,15 @@ def _plan_row(job: Job) -> dict[str, Any]:
 )
 def clean(_: Context, output: Any = None, file: Any = None) -> None:
     """Remove the artifacts, the manifest, and what an interrupted run left in the output folder."""
-    with _edge() as printer:
+    with edge() as printer:
         from lambda_bundle.clean import sweep  # noqa: PLC0415
         from lambda_bundle.jobs import DEFAULT_OUTPUT  # noqa: PLC0415
 
         config = _load(file)
-        folder = Path(output).absolute() if output else config.root / DEFAULT_OUTPUT
+        folder = Path(output).resolve() if output else config.root / DEFAULT_OUTPUT
         removed = sweep(folder, [entry.name for entry in config.entries])
-        printer.note(f"removed {len(removed)} from {folder}" if removed else f"nothing to remove in {folder}")
+        done = f"removed {len(removed)} from" if removed else "nothing to remove in"
+        printer.note((f"{done} {folder}", ""))
 
 
-def collection(*tasks: Callable[..., Any]) -> Collection:
-    """A collection of tasks, for `ns`."""
-    gathered = Collection()
-    for one in tasks:
-        gathered.add_task(one)  # type: ignore[arg-type]
-    return gathered
-
-
-ns = collection(bundle, validate, plan, clean)
+ns = Collection(bundle, validate, plan, clean)

@@ -1,0 +1,145 @@
+"""What is told of a run: its progress, the closing table, and the document that `--json` prints."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lambda_bundle.archive import UNZIPPED_LIMIT
+from lambda_bundle.console import Cell, Printer, problem_document
+from lambda_bundle.errors import Stage
+from lambda_bundle.jobs import Job
+from lambda_bundle.manifest import row
+from lambda_bundle.pipeline import Progress
+from lambda_bundle.result import Result
+
+_MARKS = {"built": ("✓", "green"), "failed": ("✗", "bold red"), "cancelled": ("•", "yellow")}
+_TITLES = ("", "name", "runtime", "arch", "size", "unzipped", "wheels", "time", "path")
+_NUMBERS = ("size", "unzipped", "wheels", "time")
+
+
+def results(printer: Printer, ended: Sequence[Result]) -> None:
+    """The closing table, and below it what became of the whole."""
+    printer.table(_TITLES, [_row(printer, one) for one in ended], right=_NUMBERS, spare=("runtime", "arch"))
+    built = sum(one.status == "built" for one in ended)
+    folders = ", ".join(dict.fromkeys(shown(one.job.output) for one in ended))
+    printer.note((f"{built} of {len(ended)} built in {folders}", ""))
+
+
+def _row(printer: Printer, result: Result) -> list[Cell]:
+    sign, style = _MARKS[result.status]
+    job, took = result.job, (seconds(result.seconds), "")
+    cells = [(printer.mark(sign), style), (job.name, ""), (job.target.runtime, ""), (job.target.arch, "")]
+    if result.artifact is None:
+        return [*cells, (result.status, style), ("", ""), ("", ""), took, ("", "")]
+    archived = result.artifact.archived
+    over = "bold yellow" if archived.unzipped > UNZIPPED_LIMIT else ""
+    sizes = [(size(archived.size), ""), (size(archived.unzipped), over)]
+    return [*cells, *sizes, (str(len(result.artifact.wheels)), ""), took, (shown(job.artifact), "")]
+
+
+def shown(path: Path) -> str:
+    """A path for people: relative to the current folder if it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def size(count: int) -> str:
+    """Bytes in the units of people (1 kB = 1000 B)."""
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1000:.1f} kB" if count < 999_950 else f"{count / 1_000_000:.1f} MB"
+
+
+def seconds(count: float) -> str:
+    """A duration."""
+    if count < 59.95:
+        return f"{count:.1f} s"
+    return f"{round(count) // 60} min {round(count) % 60} s"
+
+
+def document(ended: Sequence[Result]) -> dict[str, Any]:
+    """What `--json` prints for a run."""
+    return {
+        "results": [
+            {
+                "name": result.job.name,
+                "status": result.status,
+                "seconds": round(result.seconds, 3),
+                "path": str(result.job.artifact) if result.artifact else None,
+                "artifact": row(result, result.artifact) if result.artifact else None,
+                "problems": [problem_document(problem) for problem in result.problems],
+            }
+            for result in ended
+        ]
+    }
+
+
+@contextmanager
+def progress(printer: Printer, total: int) -> Iterator[Progress]:
+    """Whoever tells of a run while it lasts: in place on a terminal, in lines elsewhere."""
+    if printer.is_live:
+        live = LiveProgress(printer, total)
+        with printer.live(live.draw):
+            yield live
+    else:
+        yield PlainProgress(printer, total)
+
+
+class PlainProgress(Progress):
+    """One line for each job that ends: for logs."""
+
+    def __init__(self, printer: Printer, total: int) -> None:
+        self._printer, self._total, self._done = printer, total, 0
+
+    def finished(self, result: Result) -> None:
+        """Say how it ended."""
+        self._done += 1
+        counted = f"[{self._done}/{self._total}]"
+        self._printer.note((f"{counted} {result.status} {result.job.name} in {seconds(result.seconds)}", ""))
+
+
+class LiveProgress(Progress):
+    """What each running job is doing, for terminals."""
+
+    def __init__(self, printer: Printer, total: int) -> None:
+        self._printer, self._total = printer, total
+        self._lock = threading.Lock()
+        self._running: dict[str, tuple[Stage, float]] = {}
+        self._done = 0
+
+    def entered(self, job: Job, stage: Stage) -> None:
+        """Show the stage."""
+        with self._lock:
+            _, began = self._running.get(job.name, (stage, time.monotonic()))
+            self._running[job.name] = (stage, began)
+
+    def finished(self, result: Result) -> None:
+        """Leave a line behind."""
+        with self._lock:
+            self._running.pop(result.job.name, None)
+            self._done += 1
+        sign, style = _MARKS[result.status]
+        name, took = result.job.name, seconds(result.seconds)
+        self._printer.note((self._printer.mark(sign), style), (f" {name} ", ""), (took, "dim"))
+
+    def draw(self) -> list[list[Cell]]:
+        """The lines of this moment."""
+        with self._lock:
+            running, done, now = dict(self._running), self._done, time.monotonic()
+        width = max(map(len, running), default=0)
+        sign = self._printer.mark("•")
+        lines: list[list[Cell]] = [
+            [
+                (f"{sign} ", "cyan"),
+                (f"{name:{width}}  ", ""),
+                (f"{stage:12}  ", "cyan"),
+                (seconds(now - began), "dim"),
+            ]
+            for name, (stage, began) in running.items()
+        ]
+        return [*lines, [(f"  {done} of {self._total} done", "dim")]]
