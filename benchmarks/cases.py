@@ -1,0 +1,273 @@
+"""The cases of the table, each a generator of its rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.bench import BUNDLE, Bench, Repo
+from benchmarks.generate import MACHINES, SETS, Function
+from benchmarks.measure import Sample
+from benchmarks.peers import PIP, peers, per_function
+from benchmarks.results import Row, Timed
+
+LIST, VALIDATE = "invoke --list", "invoke validate"
+_QUICK = 5  # runs, at least, of what takes less than a second
+_FOLDERS = " --format dir --output folders"
+_INSTALL = (
+    "uv pip install --quiet --only-binary :all: --python python --python-version 3.11"
+    " --python-platform $1-manylinux_2_17 --target $2 --requirement $3"
+)
+
+
+def ratio(ours: Timed, *others: Timed) -> float:
+    """How many times longer ours takes than the others one after the other, by their fastest runs."""
+    return ours.best / sum(one.best for one in others)
+
+
+def warm(bench: Bench) -> Iterator[Row]:
+    """The artifacts are gone, the caches are there."""
+    repo = bench.repo(bench.n)
+    repo.bundle()
+    ours, copy, start = bench.alternate(
+        (BUNDLE, repo.again), ("cp -r dist copy", repo.copy), (LIST, lambda: repo.run(LIST))
+    )
+    yield Row(
+        case="warm",
+        title=f"warm, N = {repo.n}, zip",
+        figure=ratio(ours, copy, start),
+        bound="≤",
+        limit=1.5,
+        ours=ours,
+        others=(copy, start),
+    )
+
+
+def pip(bench: Bench) -> Iterator[Row]:
+    """The same, compared with pip and zip for each function."""
+    title = f"warm, N = {bench.n}, zip: times as fast as pip and zip for each function"
+    if not bench.has("zip"):
+        yield Row(case="pip", title=title, note="zip is not installed")
+        return
+    repo = bench.repo(bench.n)
+    repo.bundle()
+    sample = {(one.deps, one.arch): one for one in reversed(repo.functions)}
+    ours, theirs = bench.alternate((BUNDLE, repo.again), (PIP, lambda: _scaled(repo, list(sample.values()))))
+    yield Row(
+        case="pip",
+        title=title,
+        figure=ratio(theirs, ours),
+        bound="≥",
+        limit=50,
+        ours=ours,
+        others=(theirs,),
+        note=f"pip and zip ($1 a function, $2 its machine) were measured on {len(sample)} functions, one for "
+        f"each dependency set and architecture, and their times multiplied to make {repo.n}; pip's cache is "
+        "warm from the second run on",
+    )
+
+
+def _scaled(repo: Repo, sample: list[Function]) -> Sample:
+    """What pip and zip would take for every function, by one of each kind."""
+    count = Counter((one.deps, one.arch) for one in repo.functions)
+    seconds = cpu = 0.0
+    repo.bench.empty(f"n{repo.n}/build")
+    for one in sample:
+        took = per_function(repo, PIP, one)
+        seconds += took.seconds * count[one.deps, one.arch]
+        cpu += took.cpu * count[one.deps, one.arch]
+    repo.delete("build")
+    return Sample(seconds=seconds, cpu=cpu)
+
+
+def deflate(bench: Bench) -> Iterator[Row]:
+    """uv's cache is there; ours and the artifacts are not."""
+    repo = bench.repo(bench.n)
+    repo.bundle()
+    _install_sets(bench, repo)
+    compress = "python -m benchmarks.compress sets"
+    here = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    ours, threads, processes = bench.alternate(
+        (BUNDLE, repo.compressed_anew),
+        (compress, lambda: bench.run(compress, environ=here)),
+        (f"{compress} --processes", lambda: bench.run(f"{compress} --processes", environ=here)),
+    )
+    for other, how in (threads, "threads of one process"), (processes, "one process for each CPU"):
+        yield Row(
+            case="deflate",
+            title=f"cold deflate, N = {repo.n}: compressing each distinct dependency set once, {how}",
+            figure=ratio(ours, other),
+            bound="≤",
+            limit=1.3,
+            ours=ours,
+            others=(other,),
+        )
+
+
+def _install_sets(bench: Bench, repo: Repo) -> None:
+    """Install each distinct dependency set below `sets`."""
+    bench.empty("sets")
+    for one in {(one.deps, one.arch): one for one in repo.functions}.values():
+        arguments = (one.machine, f"sets/{one.deps}-{one.arch}", f"n{repo.n}/{one.entry}/requirements.txt")
+        bench.run(_INSTALL, *arguments)
+
+
+def cold(bench: Bench) -> Iterator[Row]:
+    """Neither uv's cache is there nor ours: every wheel is fetched."""
+    repo = bench.repo(bench.n)
+    union = sorted({pin for one in repo.functions for pin in SETS[one.deps].pins})
+    (bench.work / "union.txt").write_text("\n".join(union), encoding="utf-8")
+
+    def install() -> Sample:
+        bench.empty("cold")
+        installed = [_union(bench, arch) for arch in MACHINES]
+        return Sample(seconds=sum(one.seconds for one in installed), cpu=sum(one.cpu for one in installed))
+
+    ours, theirs = bench.alternate((BUNDLE, repo.cold), (_INSTALL, install))
+    bench.empty("cold")
+    yield Row(
+        case="cold",
+        title=f"cold everything, N = {repo.n}",
+        figure=ratio(ours, theirs),
+        bound="≤",
+        limit=1.2,
+        ours=ours,
+        others=(theirs,),
+        note="the sum of two installations of the union ($3), one for each architecture ($1), with one cache "
+        "that is empty at first",
+    )
+
+
+def _union(bench: Bench, arch: str) -> Sample:
+    arguments = (MACHINES[arch], f"cold/{arch}", "union.txt")
+    return bench.run(_INSTALL, *arguments, environ=bench.caches("cold"))
+
+
+def noop(bench: Bench) -> Iterator[Row]:
+    """Everything is there, and nothing has changed."""
+    repo = bench.repo(bench.many)
+    repo.bundle()
+    ours, start = bench.alternate((BUNDLE, repo.bundle), (LIST, lambda: repo.run(LIST)), at_least=_QUICK)
+    title = f"nothing changed, N = {repo.n}"
+    yield Row(case="noop", title=title, figure=ours.best, unit="s", bound="≤", limit=0.5, ours=ours)
+    yield Row(
+        case="noop",
+        title=f"{title}: start-up",
+        figure=ratio(ours, start),
+        bound="≤",
+        limit=2,
+        ours=ours,
+        others=(start,),
+    )
+
+
+def edit(bench: Bench) -> Iterator[Row]:
+    """One line of one function has changed."""
+    repo = bench.repo(bench.many)
+    repo.bundle()
+    (ours,) = bench.alternate((BUNDLE, repo.edited))
+    yield Row(
+        case="edit",
+        title=f"one function of {repo.n} edited",
+        figure=ours.best,
+        unit="s",
+        bound="≤",
+        limit=1,
+        ours=ours,
+        note="the edited function has large dependencies (pandas, numpy)",
+    )
+
+
+def folder(bench: Bench) -> Iterator[Row]:
+    """Folders instead of zips."""
+    repo = bench.repo(bench.n)
+    repo.bundle("folders", options=_FOLDERS)
+    ours, copy = bench.alternate(
+        (f"{BUNDLE}{_FOLDERS}", lambda: repo.again("folders", options=_FOLDERS)),
+        ("cp -r folders copy", lambda: repo.copy("folders")),
+    )
+    repo.delete("folders")
+    yield Row(
+        case="folder",
+        title=f"folder output, N = {repo.n}, warm",
+        figure=ratio(ours, copy),
+        bound="≤",
+        limit=1.3,
+        ours=ours,
+        others=(copy,),
+    )
+
+
+def scale(bench: Bench) -> Iterator[Row]:
+    """Twenty times as many functions."""
+    few, few_copy = _per_function(bench, bench.n)
+    cold_peak = bench.repo(bench.most).compressed_anew(memory=True).peak
+    most, most_copy = _per_function(bench, bench.most)
+    bench.repo(bench.most).delete("dist")
+    growth = most.best / bench.most / (few.best / bench.n)
+    copied = most_copy.best / bench.most / (few_copy.best / bench.n)
+    sizes = f"N = {bench.n} → {bench.most:,}"
+    yield Row(
+        case="scale",
+        title=f"{sizes}, warm: how the time per function grows, against that of cp",
+        figure=growth / copied,
+        bound="≤",
+        limit=1.1,
+        ours=most,
+        others=(most_copy,),
+        note=f"{sizes}: {few.best / bench.n * 1e3:.1f} → {most.best / bench.most * 1e3:.1f} ms per function, "
+        f"cp {few_copy.best / bench.n * 1e3:.1f} → {most_copy.best / bench.most * 1e3:.1f} ms",
+    )
+    yield Row(
+        case="scale",
+        title=f"N = {bench.most:,}: peak memory of the process tree",
+        figure=max(cold_peak, most.peak) / 1e6,
+        unit="MB",
+        bound="≤",
+        limit=400,
+        ours=most,
+        note=f"peak memory: {cold_peak / 1e6:.0f} MB with our cache empty, {most.peak / 1e6:.0f} MB warm",
+    )
+
+
+def _per_function(bench: Bench, n: int) -> list[Timed]:
+    repo = bench.repo(n)
+    repo.bundle()
+
+    def again() -> Sample:
+        repo.delete("dist")
+        return repo.bundle(memory=True)
+
+    return bench.alternate((BUNDLE, again), ("cp -r dist copy", repo.copy))
+
+
+def startup(bench: Bench) -> Iterator[Row]:
+    """What does not bundle anything."""
+    repo = bench.repo(bench.n)
+    commands = [(command, lambda command=command: repo.run(command)) for command in (LIST, VALIDATE)]
+    for ours in bench.alternate(*commands, at_least=_QUICK):
+        yield Row(
+            case="startup",
+            title=f"`{ours.command}`, N = {repo.n}",
+            figure=ours.best,
+            unit="s",
+            bound="≤",
+            limit=0.35,
+            ours=ours,
+        )
+
+
+CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "startup": startup,
+    "warm": warm,
+    "pip": pip,
+    "deflate": deflate,
+    "cold": cold,
+    "noop": noop,
+    "edit": edit,
+    "folder": folder,
+    "scale": scale,
+    "peers": peers,
+}
+"""By the name that `--only` knows them by."""
