@@ -1,0 +1,547 @@
+"""The documentation says what is there, and its examples do what they show.
+
+A fenced block after `<!-- file: PATH -->` is that file of a repository that grows from the top of a page to
+its end, with the folders of `<!-- folders: PATH … -->` in it; a ```console block holds commands that are run
+there, with their output. `<!-- run: by hand -->` keeps a block from being run. The examples in errors.md are
+what the repositories in `EXAMPLES` give.
+
+With REFRESH_DOCS=1 in the environment, what does not match is not told but written into the page.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import tomli
+from invoke.program import Program
+from loopback import Index, serving
+from packaging.requirements import Requirement
+from test_architecture import ORDER
+from wheelhouse import Wheelhouse
+
+from lambda_bundle import BundleError, Code, load
+from lambda_bundle.archive import write_zip
+from lambda_bundle.config import schema
+from lambda_bundle.console import Printer
+from lambda_bundle.stage import DEFAULT_EXCLUDES
+from lambda_bundle.targets import RUNTIMES, Target
+from lambda_bundle.tasks import ns
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md")))
+HOSTS = {
+    *("docs.aws.amazon.com", "peps.python.org", "packaging.python.org", "pip.pypa.io", "docs.astral.sh"),
+    *("www.pyinvoke.org", "toml.io", "git-scm.com", "keepachangelog.com", "semver.org"),
+    *("api.example.com", "packages.example.com"),
+}
+"""The hosts that the documentation may name: those of standards and manuals, and ones that do not exist."""
+WIDTH = 140
+"""Columns of a command's output that an example shows."""
+REFRESH = bool(os.environ.get("REFRESH_DOCS"))
+FUNCTION = """\
+[functions.api]
+entry = "api"
+handler = "app.handler"
+runtime = "python3.13"
+arch = "arm64"
+"""
+TASKS = 'from lambda_bundle.tasks import ns\n\n__all__ = ["ns"]\n'
+
+# --- pages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    file: str | None
+    by_hand: bool
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+_BLOCK = re.compile(
+    r"(?:<!-- (?:file: (?P<file>\S+)|(?P<run>run: [^>]*)) -->\n)?"
+    r"^```(?P<language>[\w{}-]+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(
+            page=page,
+            line=text.count("\n", 0, match.start("text")),
+            language=match["language"],
+            text=match["text"],
+            file=match["file"],
+            by_hand=match["run"] is not None,
+        )
+        for match in _BLOCK.finditer(text)
+    ]
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+
+
+def of_language(*languages: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language in languages]
+
+
+def prose(page: Path) -> str:
+    return _BLOCK.sub("", page.read_text(encoding="utf-8"))
+
+
+def headings(page: Path, level: int | None = None) -> list[str]:
+    found = _HEADING.findall(prose(page))
+    return [text for marks, text in found if level is None or len(marks) == level]
+
+
+def section(page: Path, heading: str) -> str:
+    """What stands below a heading, up to the next one of its level or above."""
+    text = page.read_text(encoding="utf-8")
+    match = re.search(rf"^(?P<marks>#+) {re.escape(heading)}\n", text, re.MULTILINE)
+    assert match is not None, f"{page.name} has no heading {heading!r}"
+    rest = text[match.end() :]
+    return re.split(rf"^#{{1,{len(match['marks'])}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The rows of the first table in a text, without its head."""
+    lines = re.search(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
+    assert lines is not None, "there is no table"
+    table = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[0].splitlines()]
+    return [[cell.strip("| ") for cell in row] for row in table[2:]]
+
+
+def anchors(page: Path) -> set[str]:
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings(page)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(prose(page)):
+        if urlsplit(link).scheme:
+            continue
+        path, _, anchor = link.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), link
+        assert not anchor or anchor in anchors(there), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_no_other_hosts(page: Path) -> None:
+    found = re.findall(r"\bhttps?://([\w.-]+)", page.read_text(encoding="utf-8"))
+    assert set(found) <= HOSTS
+
+
+# --- what is said of the code
+
+
+def test_every_code_has_its_heading() -> None:
+    assert sorted(headings(DOCS / "errors.md", 3)) == sorted(map(str, Code))
+
+
+def test_every_key_of_the_configuration_has_its_section() -> None:
+    tables = schema()["$defs"]
+    hooks = {f"hooks.{key}" for key in tables["Hooks"]["properties"]}
+    keys = {key for name, table in tables.items() if name != "Hooks" for key in table["properties"]}
+    described = keys - {"hooks"} | hooks
+    page = DOCS / "configuration.md"
+    assert {row[0].split("]")[0].strip("[`") for row in rows(section(page, "Keys"))} == described
+    assert described <= set(headings(page, 3))
+    for table in schema()["properties"]:
+        assert any(re.match(rf"`\[+{table}\b", row[0]) for row in rows(section(page, "Tables"))), table
+
+
+def test_the_defaults_of_keys_are_those_of_the_code(tmp_path: Path) -> None:
+    (tmp_path / "bundles.toml").write_text(FUNCTION, encoding="utf-8")
+    (tmp_path / "api").mkdir()
+    entry = load(tmp_path / "bundles.toml").entries[0]
+    for key, _, default, _ in rows(section(DOCS / "configuration.md", "Keys")):
+        name = key.split("]")[0].strip("[`").removeprefix("hooks.")
+        if default.startswith("`"):
+            (value,) = tomli.loads(f"value = {default.strip('`')}").values()
+            actual = getattr(entry, name)
+            assert (list(actual) if isinstance(actual, tuple) else actual) == value, key
+
+
+def test_the_default_excludes_are_those_of_the_code() -> None:
+    (text,) = re.findall(
+        r"```text\n(.*?)```", section(DOCS / "configuration.md", "Default excludes"), re.DOTALL
+    )
+    assert tuple(text.splitlines()) == DEFAULT_EXCLUDES
+
+
+def test_the_table_of_runtimes_is_that_of_the_code() -> None:
+    table = [
+        [
+            *(row.name, row.system, f"2.{row.glibc}", ", ".join(row.archs), str(row.deprecated)),
+            *("past" if day is None else str(day) for day in (row.create_blocked, row.update_blocked)),
+        ]
+        for row in RUNTIMES.values()
+    ]
+    assert rows(section(DOCS / "targets.md", "Runtimes")) == table
+
+
+def test_the_tags_of_the_example_are_those_of_the_code() -> None:
+    (text,) = re.findall(r"```text\n(.*?)```", section(DOCS / "targets.md", "Which wheels fit"), re.DOTALL)
+    assert tuple(text.split()) == Target("python3.11", "arm64").platforms
+
+
+def test_every_marker_is_described() -> None:
+    table = rows(section(DOCS / "targets.md", "Markers and Requires-Python"))
+    assert {row[0].strip("`") for row in table} == set(Target("python3.13", "arm64").markers)
+
+
+def test_every_dependency_has_its_row() -> None:
+    project = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    groups = {
+        "At run time": project["project"]["dependencies"],
+        **{f"Extra `{extra}`": lines for extra, lines in extras.items()},
+        "To build the package": project["build-system"]["requires"],
+    }
+    for heading, lines in groups.items():
+        table = rows(section(DOCS / "dependencies.md", heading))
+        assert [row[0].strip("`") for row in table] == sorted(Requirement(line).name for line in lines), (
+            heading
+        )
+
+
+def test_every_module_has_its_row_in_import_order() -> None:
+    assert [row[0].strip("`") for row in rows(section(DOCS / "architecture.md", "Modules"))] == ORDER
+
+
+def test_every_option_is_described() -> None:
+    for name, task in ns.tasks.items():
+        options = {f"--{argument.name.rstrip('_').replace('_', '-')}" for argument in task.get_arguments()}
+        table = rows(section(DOCS / "commands.md", name))
+        assert {row[0].strip("`").split(" ")[0].rstrip("`") for row in table} == options, name
+
+
+# --- the blocks
+
+
+@pytest.mark.parametrize("block", of_language("toml"), ids=str)
+def test_toml_is_toml(block: Block, tmp_path: Path) -> None:
+    document = tomli.loads(block.text)
+    if block.file == "bundles.toml":
+        for table in ("functions", "layers"):
+            for entry in document.get(table, {}).values():
+                (tmp_path / entry["entry"]).mkdir(parents=True)
+        (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+        load(tmp_path / block.file)
+
+
+@pytest.mark.parametrize("block", of_language("python"), ids=str)
+def test_python_is_python(block: Block) -> None:
+    compile(block.text, str(block), "exec")
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.file == "tasks.py"], ids=str)
+def test_tasks_are_found(block: Block, tmp_path: Path, clean_environ: dict[str, str]) -> None:
+    (tmp_path / "tasks.py").write_text(block.text, encoding="utf-8")
+    listed = invoke("--list", tmp_path, clean_environ)
+    assert re.search(r"^  (lambda\.)?bundle  ", listed, re.MULTILINE), listed
+    assert "deploy" not in block.text or "  deploy " in listed
+
+
+def commands(text: str) -> Iterator[tuple[str, str]]:
+    """The commands of a console block, each with the output that is shown for it."""
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, output = part.partition("\n")
+        yield command, output
+
+
+def invoke(arguments: str, folder: Path, environ: Mapping[str, str]) -> str:
+    """What `invoke` prints, stdout and stderr together."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *shlex.split(arguments)],
+        cwd=folder,
+        env={**environ, "PYTHONIOENCODING": "utf-8"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    return done.stdout
+
+
+def settled(text: str) -> str:
+    """Output without times, which differ from run to run, and without blanks at the ends of lines."""
+    return trimmed(re.sub(r"\b\d+\.\d s\b", "0.0 s", text))
+
+
+def trimmed(text: str) -> str:
+    return "".join(f"{line.rstrip()}\n" for line in text.strip("\n").split("\n"))
+
+
+def compare(page: Path, shown: str, actual: str) -> None:
+    """Output in a page and in reality must be the same; or become it."""
+    if REFRESH and shown != actual:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(text.replace(shown, actual), encoding="utf-8", newline="\n")
+    else:
+        assert shown == actual
+
+
+@pytest.mark.parametrize(
+    "page", dict.fromkeys(block.page for block in of_language("console")), ids=lambda page: page.name
+)
+def test_console_examples(page: Path, tmp_path: Path, environ: dict[str, str]) -> None:
+    ran = 0
+    for folders in re.findall("<!-- folders: (.*) -->", page.read_text(encoding="utf-8")):
+        for folder in folders.split():
+            (tmp_path / folder).mkdir(parents=True)
+    for block in blocks(page):
+        if block.file is not None:
+            (tmp_path / block.file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+            if block.file == "bundles.toml":
+                (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
+        if block.language != "console" or block.by_hand:
+            continue
+        for command, output in commands(block.text):
+            assert command.startswith("invoke "), command
+            actual = settled(invoke(command.removeprefix("invoke "), tmp_path, environ))
+            compare(page, f"$ {command}\n{output}", f"$ {command}\n{actual}")
+            ran += 1
+    assert ran
+
+
+def test_the_table_in_the_readme_is_of_our_examples() -> None:
+    (shown,) = [block.text for block in blocks(ROOT / "README.md") if block.by_hand]
+    listed = [line.split()[1:4] for line in shown.splitlines() if line.startswith("✓")]
+    declared = load(ROOT / "bundles.toml").entries
+    assert listed == [[entry.name, entry.runtime, entry.arch] for entry in declared]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("sphinx") is None, reason="Sphinx is not installed")
+def test_sphinx_builds_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "-q", "-d", tmp_path / "cache", DOCS, tmp_path / "html"],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# --- the examples of errors.md
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A repository with one function, `api`, in which something is wrong."""
+
+    toml: str | None = FUNCTION
+    requirements: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    wheels: Callable[[Wheelhouse], object] | None = None
+    """Writes what both backends find."""
+    prepare: Callable[[Path], object] | None = None
+    """Does to the repository what a text file cannot."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    command: str | Callable[[], object] = "bundle --all"
+    homeless: bool = False
+    """Whether the current folder is removed before the command begins."""
+
+
+def spoiled(old: str, new: str) -> str:
+    assert old in FUNCTION
+    return FUNCTION.replace(old, new)
+
+
+def too_many_files() -> None:
+    """What a repository with so many files would take seconds for."""
+    try:
+        write_zip({str(number): ROOT for number in range(66_000)}, Path("api.zip"))
+    except BundleError as error:
+        Printer().problems(problem.at(name="api", stage="archive") for problem in error.problems)
+
+
+def two_tensors(house: Wheelhouse) -> None:
+    house.wheel("tensors", "2.5", "cp311-cp311-manylinux_2_28_aarch64")
+    house.wheel("tensors", "2.5", "cp311-cp311-macosx_14_0_arm64")
+
+
+def two_owners(house: Wheelhouse) -> None:
+    house.wheel("six", "1.17.0", files={"six.py": "1"})
+    house.wheel("six-fork", "1.18.0", files={"six.py": "2"})
+
+
+def conflicting(house: Wheelhouse) -> None:
+    house.wheel("requests", "2.34.2", requires=["urllib3<3"])
+    house.wheel("urllib3", "3.0.0")
+
+
+EXAMPLES = {
+    Code.CONFIG_MISSING: Example(toml=None),
+    Code.CONFIG_UNREADABLE: Example(toml=None, files={"bundles.toml/one": ""}),
+    Code.CONFIG_SYNTAX: Example(toml=spoiled('"arm64"', "arm64")),
+    Code.UNKNOWN_KEY: Example(toml=FUNCTION + 'bakend = "pip"\n'),
+    Code.MISSING_KEY: Example(toml=spoiled('arch = "arm64"\n', "")),
+    Code.INVALID_VALUE: Example(toml=FUNCTION + 'exclude = "tests/"\n'),
+    Code.INVALID_HANDLER: Example(toml=spoiled("app.handler", "app:handler")),
+    Code.INVALID_TAG: Example(toml=FUNCTION + 'tags = ["manylinux_2_28_x86_64"]\n'),
+    Code.ENTRY_MISSING: Example(toml=spoiled('entry = "api"', 'entry = "apy"')),
+    Code.ARTIFACT_COLLISION: Example(toml=FUNCTION + spoiled("functions.api", "functions.API")),
+    Code.UNSUPPORTED_RUNTIME: Example(toml=spoiled("python3.13", "python3.99")),
+    Code.UNPARSEABLE_RUNTIME: Example(toml=spoiled("python3.13", "3.13")),
+    Code.UNSUPPORTED_ARCHITECTURE: Example(toml=spoiled("arm64", "aarch64")),
+    Code.NOTHING_SELECTED: Example(command="bundle"),
+    Code.UNKNOWN_NAME: Example(command="bundle --only apo"),
+    Code.INVALID_OPTION: Example(command="bundle --all --jobs many"),
+    Code.BROKEN_LINK: Example(prepare=lambda root: (root / "api/shared").symlink_to("../common")),
+    Code.LINK_LOOP: Example(prepare=lambda root: (root / "api/again").symlink_to(".")),
+    Code.UNUSABLE_FILE: Example(prepare=lambda root: os.mkfifo(root / "api/pipe")),
+    Code.FILE_COLLISION: Example(
+        requirements="six==1.17.0",
+        files={"api/six.py": "a copy, and an old one"},
+        wheels=lambda house: house.wheel("six", "1.17.0", files={"six.py": ""}),
+    ),
+    Code.REQUIREMENTS_MISSING: Example(requirements="-r ../common.txt"),
+    Code.INVALID_REQUIREMENT: Example(requirements="requests^2.34"),
+    Code.SOURCE_REQUIREMENT: Example(requirements="-e ../shared"),
+    Code.HASH_MISSING: Example(requirements=f"six==1.17.0 --hash=sha256:{'0' * 64}\nidna==3.11"),
+    Code.PYTHON_MISSING: Example(
+        toml=FUNCTION + 'backend = "pip"\n',
+        requirements="six==1.17.0",
+        files={"old/pip.py": "print('pip 22.3.1 from /usr/lib/python3/dist-packages/pip (python 3.11)')"},
+        environ={"PYTHONPATH": "REPO/old", "PATH": ""},
+    ),
+    Code.PACKAGE_NOT_FOUND: Example(requirements="six>=2", wheels=lambda house: house.wheel("six", "1.17.0")),
+    Code.SOURCE_ONLY: Example(
+        requirements="docopt==0.6.2", wheels=lambda house: house.sdist("docopt", "0.6.2")
+    ),
+    Code.NO_WHEEL: Example(
+        toml=spoiled("python3.13", "python3.11"), requirements="tensors==2.5", wheels=two_tensors
+    ),
+    Code.PYTHON_UNSUPPORTED: Example(
+        toml=spoiled("python3.13", "python3.11"),
+        requirements="arrays==3.0",
+        wheels=lambda house: house.wheel("arrays", "3.0", python=">=3.12"),
+    ),
+    Code.CONFLICT: Example(requirements="requests==2.34.2\nurllib3==3.0.0", wheels=conflicting),
+    Code.HASH_MISMATCH: Example(
+        requirements=f"six==1.17.0 --hash=sha256:{'0' * 64}",
+        wheels=lambda house: house.wheel("six", "1.17.0"),
+    ),
+    Code.INDEX_UNREACHABLE: Example(
+        requirements="six==1.17.0",
+        environ={
+            "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
+            "UV_HTTP_RETRIES": "0",
+            "NO_PROXY": "127.0.0.1",
+        },
+    ),
+    Code.INDEX_UNAUTHORIZED: Example(
+        requirements="six==1.17.0",
+        environ={"UV_DEFAULT_INDEX": "http://LOOPBACK/simple", "NO_PROXY": "127.0.0.1"},
+    ),
+    Code.COMMAND_FAILED: Example(toml=FUNCTION + 'hooks.before = ["echo generating", "cat schema.json"]\n'),
+    Code.COMMAND_TIMED_OUT: Example(toml=FUNCTION + 'timeout = 0.5\nhooks.before = ["sleep 30"]\n'),
+    Code.OUTPUT_UNWRITABLE: Example(files={"dist": "a file\n"}),
+    Code.MANIFEST_UNREADABLE: Example(files={"dist/manifest.json": "{}"}),
+    Code.ARTIFACT_TOO_LARGE: Example(command=too_many_files),
+    Code.SYSTEM_ERROR: Example(homeless=True),
+    Code.DEPRECATED_RUNTIME: Example(toml=spoiled("python3.13", "python3.9")),
+    Code.MUSL_TAGS: Example(toml=FUNCTION + 'tags = ["musllinux_1_2_aarch64", "manylinux_2_28_aarch64"]\n'),
+    Code.TAGS_BEYOND_RUNTIME: Example(
+        toml=spoiled("python3.13", "python3.11") + 'tags = ["manylinux_2_28_aarch64"]\n'
+    ),
+    Code.SHARED_PATH: Example(requirements="six\nsix-fork", wheels=two_owners),
+    Code.OVERRIDE_UNUSED: Example(toml=FUNCTION + '[[overrides]]\nselect = ["svc-*"]\nbackend = "pip"\n'),
+}
+
+
+def problem(told: str, code: Code) -> Iterator[str]:
+    """The lines about a problem of this code, up to whatever else is told; long output is cut."""
+    lines = iter(told.splitlines())
+    first = next((line for line in lines if f"[{code}]" in line), None)
+    assert first is not None, told
+    yield first
+    for line in lines:
+        if not re.match(r"  --> |   \||hint: |$", line):
+            return
+        yield line if not line.startswith("   |") or len(line) <= WIDTH else f"{line[:WIDTH]}…"
+
+
+@pytest.fixture(scope="session")
+def uv_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all examples: in an empty one, uv has to get to know the host's Python first."""
+    return tmp_path_factory.mktemp("uv-cache")
+
+
+@pytest.mark.parametrize("code", Code, ids=str)
+def test_the_example_of_a_code(
+    code: Code,
+    tmp_path: Path,
+    environ: dict[str, str],
+    wheelhouse: Wheelhouse,
+    uv_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    example = EXAMPLES[code]
+    root = tmp_path / "repo"
+    files = {"api/app.py": "def handler(event, context): ...\n", **example.files}
+    files |= {} if example.toml is None else {"bundles.toml": example.toml}
+    files |= {} if example.requirements is None else {"api/requirements.txt": f"{example.requirements}\n"}
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+    for write, where in ((example.prepare, root), (example.wheels, wheelhouse)):
+        if write is not None:
+            write(where)  # type: ignore[arg-type]
+    for name in set(os.environ) - set(environ):
+        monkeypatch.delenv(name)
+    with serving(Index(folder=wheelhouse.folder, credentials="user:password")) as address:
+        for name, value in {**environ, "UV_CACHE_DIR": str(uv_cache)}.items():
+            monkeypatch.setenv(name, value)
+        for name, value in example.environ.items():
+            monkeypatch.setenv(name, value.replace("LOOPBACK", address).replace("REPO", str(root)))
+        monkeypatch.chdir(root)
+        if example.homeless:
+            (root / "gone").mkdir()
+            monkeypatch.chdir(root / "gone")
+            (root / "gone").rmdir()
+        if callable(example.command):
+            example.command()
+        else:
+            Program(namespace=ns).run(["invoke", *shlex.split(example.command)], exit=False)
+    told = capsys.readouterr().err
+    for actual, shown in (
+        (str(root), "/repo"),
+        (sys.executable, "/usr/bin/python3"),
+        (f"http://{address}", "https://packages.example.com"),
+        ("http://127.0.0.1:9", "https://packages.example.com"),
+    ):
+        told = told.replace(actual, shown)
+    shown = section(DOCS / "errors.md", str(code))
+    match = re.search(r"```text\n(.*?)```", shown, re.DOTALL)
+    assert match is not None
+    actual = trimmed("\n".join(problem(told, code)))
+    compare(DOCS / "errors.md", match[0], f"```text\n{actual}```")
