@@ -68,6 +68,15 @@ def _pythons(environ: Mapping[str, str]) -> Iterator[str]:
 
 def _uv() -> str:
     """The uv that was installed with us: its version is one that we know."""
-    from uv import find_uv_bin  # noqa: PLC0415 - plan and validate run without it
+    try:
+        from uv import find_uv_bin  # noqa: PLC0415 - plan and validate run without it
 
-    return find_uv_bin()
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        raise BundleError(
+            Problem(
+                code=Code.COMMAND_FAILED,
+                message="the uv that lambda-bundle was installed with is gone",
+                hint='install it again (pip install --force-reinstall uv), or use backend = "pip"',
+            )
+        ) from None

@@ -18,17 +18,14 @@ from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
-
-from lambda_bundle.targets import Target
 
 _LEFTOVERS = frozenset({"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"})
 """Files of a .dist-info folder that tell of the installation and not of the distribution."""
 _SCRIPTS = ("bin/", "Scripts/")
 _PYTHON_SCRIPT = re.compile(rb"#!.*python|#!/bin/sh\n'''exec' .*python", re.IGNORECASE)
-_HEADERS = re.compile(r"include/(?:site/python[^/]*/)?[^/]+/.*\.(?:h|hh|hpp|hxx|pxd|pxi)")
-"""C headers; pip and uv put them into different folders, and nothing compiles on Lambda."""
+_HEADERS = re.compile(r"include/(?P<project>[^/]+)/(?:.*\.(?P<suffix>h|hh|hpp|hxx|pxd|pxi)|.*)", re.DOTALL)
+"""Headers, for nothing compiles on Lambda; a wheel's own lie in a folder of the project's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +40,6 @@ class Distribution:
     files: dict[str, str]
     """Every file that it brought, relative to the folder, with the hash in RECORD ("" for RECORD itself)."""
 
-    def admits(self, target: Target) -> bool:
-        """Whether its `Requires-Python` (PEP 440; malformed ones admit everything, as in pip) admits the target."""
-        try:
-            specifier = SpecifierSet(self.requires_python or "")
-        except InvalidSpecifier:
-            return True
-        return specifier.contains(target.full_version, prereleases=True)
-
 
 def distributions(folder: Path) -> tuple[Distribution, ...]:
     """Every distribution installed into the folder, by name."""
@@ -63,8 +52,7 @@ def contested(found: tuple[Distribution, ...]) -> dict[str, tuple[Distribution, 
     owners: dict[str, list[Distribution]] = {}
     for distribution in found:
         for path in distribution.files:
-            if not path.startswith(_SCRIPTS):
-                owners.setdefault(path, []).append(distribution)
+            owners.setdefault(path, []).append(distribution)
     return {
         path: tuple(claims)
         for path, claims in sorted(owners.items())
@@ -79,9 +67,9 @@ def tidy(folder: Path) -> None:
         shutil.rmtree(cache, ignore_errors=True)
     for distribution in distributions(folder):
         for path in distribution.files:
-            if _is_leftover(folder, path, distribution.info):
+            if _is_leftover(folder, path, distribution):
                 (folder / path).unlink(missing_ok=True)
-            elif path.startswith(_SCRIPTS) and (folder / path).is_file():
+            elif path.startswith(_SCRIPTS):
                 _make_executable(folder / path)
     for folders in (*_SCRIPTS, "include/"):
         _remove_empty(folder / folders)
@@ -142,34 +130,38 @@ def _record(info: Path) -> Iterator[tuple[str, str]]:
 
 
 def _inside(path: str) -> str:
-    """A path of RECORD relative to the folder: pip writes those outside its site-packages as "../../bin/x"."""
-    path = posixpath.normpath(path.replace("\\", "/"))
+    """A path of RECORD relative to the folder, and never one outside it."""
+    path = posixpath.normpath(path.replace("\\", "/")).lstrip("/")
     while path.startswith("../"):
         path = path[3:]
     return path
 
 
-def _is_leftover(folder: Path, path: str, info: str) -> bool:
-    if path.startswith(f"{info}/"):
-        return path.removeprefix(f"{info}/") in _LEFTOVERS
+def _is_leftover(folder: Path, path: str, distribution: Distribution) -> bool:
+    if path.startswith(f"{distribution.info}/"):
+        return path.removeprefix(f"{distribution.info}/") in _LEFTOVERS
     if path.startswith(_SCRIPTS):
         return _is_python_script(folder / path)
-    return _HEADERS.fullmatch(path) is not None
+    header = _HEADERS.fullmatch(path)
+    return header is not None and (
+        header["suffix"] is not None or canonicalize_name(header["project"]) == distribution.name
+    )
 
 
 def _is_python_script(file: Path) -> bool:
     """Whether this starts the host's Python; programs of other kinds stay."""
-    if file.suffix == ".exe":
-        return b"#!" in file.read_bytes()[-4096:] if file.is_file() else False
-    try:
-        with file.open("rb") as script:
-            return _PYTHON_SCRIPT.match(script.read(512)) is not None
-    except FileNotFoundError:
+    if not file.is_file():
         return False
+    content = file.read_bytes()
+    if file.suffix == ".exe":  # a launcher of Windows: the script stands behind the program
+        return b"#!" in content[-4096:]
+    return _PYTHON_SCRIPT.match(content) is not None
 
 
 def _make_executable(program: Path) -> None:
-    """uv sets the bit on programs, pip only where the wheel does. The file itself may be in uv's cache: copy."""
+    """Set the bit, which not every wheel has. The file itself may be in uv's cache: this writes a copy."""
+    if not program.is_file():
+        return
     content = program.read_bytes()
     program.unlink()
     program.write_bytes(content)

@@ -7,14 +7,13 @@ asked for by name, what does not apply is dropped, until nothing changes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from packaging.requirements import Requirement as Declared
 from packaging.specifiers import SpecifierSet
@@ -26,29 +25,33 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from lambda_bundle.errors import BundleError, Code, Problem
+from lambda_bundle.errors import BundleError
 from lambda_bundle.installers import (
     ONLY_BINARY,
     Work,
     allowed_hashes,
-    check_complete,
     conflict,
     exclusions,
+    hash_missing,
     index_lines,
     mismatch,
     no_fit,
     not_found,
+    refuse_misfits,
     source_only,
+    source_requirement,
     unauthorized,
     unreachable,
+    unusable,
 )
-from lambda_bundle.lock import Unfit, Wheel, best, newest
+from lambda_bundle.lock import Unfit, Wheel, fits, newest, promised, wheel_file
 from lambda_bundle.process import Completed
-from lambda_bundle.reqfile import Requirements
+from lambda_bundle.reqfile import Requirement, Requirements
 from lambda_bundle.targets import Target
+from lambda_bundle.unpack import unpack
 
-OLDEST = (23, 0)
-"""The first pip whose installation report is stable (PEP 440 release numbers)."""
+OLDEST = (23, 1)
+"""The first pip whose installation report names hashes by their kind."""
 Report = Mapping[str, Mapping[str, Any]]
 """What pip would install, by normalized name."""
 
@@ -65,27 +68,66 @@ class Pip:
         self, wanted: Requirements, target: Target, work: Work, unfit: tuple[Unfit, ...]
     ) -> tuple[Wheel, ...]:
         """See `Installer.resolve`."""
-        added: dict[str, None] = {}
-        while True:
-            report = self._report(wanted, target, work, added=added, unfit=unfit)
-            needed, missing = closure(wanted, report, target)
-            missing = [line for line in missing if line not in added]
-            if not missing:
-                break
-            added.update(dict.fromkeys(missing))
-        wheels = tuple(_wheel(name, report[name], work) for name in sorted(needed))
-        check_complete(wheels, wanted)
-        self._refuse_untagged(wheels, wanted, target)
-        return wheels
+        refuse_misfits(wanted, target)
+        failures: list[Completed] = []
+        # Its dependencies by the host's markers may be what pip fails on: then each requirement by itself.
+        # With hashes the list is complete by pip's own rule, and nothing else is looked at.
+        for alone in (True,) if wanted.options.require_hashes else (False, True):
+            solved = self._solve(wanted, target, work, unfit, alone=alone)
+            if not isinstance(solved, Completed):
+                return _chosen(solved, wanted)
+            failures.append(solved)
+            if not _UNSOLVED.search(solved.output):
+                raise _failure(solved, wanted)
+            if _asked_for(solved.output, wanted):
+                break  # the host's markers have no part in that
+        if unfit:
+            raise no_fit(unfit, wanted, target)
+        # The first names both sides of a conflict, the last only what the target needs.
+        conflicting = all(_CONFLICT in failure.output for failure in failures)
+        raise self._diagnose(failures[0 if conflicting else -1].output.strip(), wanted, target, work)
 
     def install(
         self, wheels: tuple[Wheel, ...], wanted: Requirements, target: Target, into: Path, work: Work
     ) -> None:
-        """See `Installer.install`."""
-        name = work.write("install.txt", [*option_lines(wanted), *(wheel.line for wheel in wheels)])
-        completed = work.run([*self._command, *install_arguments(target, into, name)], **_ENVIRONMENT)
-        if completed.code:
-            raise _failure(completed)
+        """See `Installer.install`; pip fetches and checks the wheels, and they are unpacked here."""
+        allowed = allowed_hashes(wanted)
+        hashed = wanted.options.require_hashes
+        lines = [_exact(wheel, promised(wheel, allowed), hashed=hashed) for wheel in wheels]
+        name = work.write("install.txt", [*option_lines(wanted), *lines])
+        with TemporaryDirectory(dir=work.folder) as folder:
+            completed = self._run(download_arguments(target, name, folder), target, work)
+            if completed.code:
+                raise _failure(completed, wanted)
+            for wheel in sorted(wheels, key=lambda one: one.name):
+                unpack(Path(folder, wheel.filename), into)
+
+    def _run(self, arguments: list[str], target: Target, work: Work) -> Completed:
+        # --only-binary does not keep pip from building what a distribution requires by URL. A build has pip
+        # run once more, for its tools, and that one ends when the environment asks for some Python version.
+        return work.run([*self._command, *arguments], **_ENVIRONMENT, PIP_PYTHON_VERSION=target.full_version)
+
+    def _solve(
+        self,
+        wanted: Requirements,
+        target: Target,
+        work: Work,
+        unfit: tuple[Unfit, ...],
+        *,
+        alone: bool,
+    ) -> Report | Completed:
+        """What pip would install and the target needs; or the command, if it failed."""
+        added: dict[str, None] = {}
+        while True:
+            report = self._report(wanted, target, work, added=added, unfit=unfit, alone=alone)
+            if isinstance(report, Completed):
+                return report
+            needed, missing = closure(wanted, report, target)
+            if missing and wanted.options.require_hashes:
+                raise _unlisted(missing, report)
+            if added.keys() >= missing.keys():
+                return {name: report[name] for name in needed}
+            added.update(dict.fromkeys(missing))
 
     def _report(
         self,
@@ -95,84 +137,114 @@ class Pip:
         *,
         added: Iterable[str],
         unfit: tuple[Unfit, ...],
-    ) -> Report:
-        allowed = allowed_hashes(wanted)
-        lines = [
-            one.line + "".join(f" --hash={value}" for value in one.hashes) for one in wanted.requirements
-        ]
+        alone: bool,
+    ) -> Report | Completed:
+        hashed = wanted.options.require_hashes
+        lines = [_line(one, one.hashes if hashed else ()) for one in wanted.requirements]
         work.write("requirements.in", [*option_lines(wanted), *lines, *added])
         work.write("constraints.txt", [*(one.line for one in wanted.constraints), *exclusions(unfit)])
-        # With hashes the list is complete by pip's own rule; without its dependencies, host markers play no part.
-        arguments = report_arguments(target, alone=bool(allowed))
-        completed = work.run([*self._command, *arguments], **_ENVIRONMENT)
+        completed = self._run(report_arguments(target, alone=alone), target, work)
         if completed.code:
-            raise no_fit(unfit, wanted, target) if unfit else self._diagnose(completed, wanted, target, work)
+            return completed
         document = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))
         return {canonicalize_name(item["metadata"]["name"]): item for item in document["install"]}
 
-    def _diagnose(
-        self, completed: Completed, wanted: Requirements, target: Target, work: Work
-    ) -> BundleError:
-        """The error that a failed resolution means; pip says the same of a typo, a 401 and a missing wheel."""
-        output = completed.output.strip()
-        match = _NO_MATCH.search(output)
-        if match is None and (refusal := _REQUIRES.search(output)):
-            name = canonicalize_name(refusal["name"])
-            versions = re.search(
-                rf"{re.escape(name.replace('-', '_'))}-(?P<version>[^-\s]+)-\S*\.whl", output
-            )
-            version = versions["version"] if versions else ""
-            return no_fit(
-                (Unfit(name=name, version=version, requires_python=refusal["python"]),), wanted, target
-            )
-        if match is None:
-            return conflict(output) if "ResolutionImpossible" in output else _failure(completed)
-        requirement = Declared(match["asked"])
+    def _diagnose(self, output: str, wanted: Requirements, target: Target, work: Work) -> BundleError:
+        """The error that a failed resolution means."""
+        if match := _NO_MATCH.search(output):
+            return self._unmatched(Declared(match["asked"]), wanted, target, work) or conflict(output)
+        if match := _PYTHONS.search(output):
+            name = canonicalize_name(match["name"])
+            unfit = Unfit(name=name, version=match["version"], requires_python=match["python"])
+            return no_fit([unfit], wanted, target)
+        if match := _PYTHON.search(output):
+            name = canonicalize_name(match["name"])
+            version = newest(_Links(output, name).files)
+            unfit = Unfit(name=name, version=version, requires_python=match["python"])
+            return no_fit([unfit], wanted, target)
+        if match := _UNSUPPORTED.search(output):
+            name, parsed, *_ = parse_wheel_filename(match["file"])
+            return no_fit([Unfit(name=name, version=str(parsed), wheels=(match["file"],))], wanted, target)
+        for requirement in _blamed(output, wanted):
+            if told := self._unmatched(requirement, wanted, target, work):
+                return told
+        return conflict(output)
+
+    def _unmatched(
+        self, requirement: Declared, wanted: Requirements, target: Target, work: Work
+    ) -> BundleError | None:
+        """The error for a requirement that nothing matches; None where a wheel would fit all the same.
+
+        pip says the same of a typo, a 401 and a missing wheel: what it has seen on its way tells them apart.
+        """
         name = canonicalize_name(requirement.name)
         work.write("requirements.in", [*option_lines(wanted), str(requirement)])
         work.write("constraints.txt", [one.line for one in wanted.constraints])
-        told = work.run([*self._command, *report_arguments(target, alone=True), "-vv"], **_ENVIRONMENT).output
+        told = self._run([*report_arguments(target, alone=True), "-vv"], target, work).output
         links = _Links(told, name)
-        if not links.files:
-            return _fetch_failure(told) or not_found(name, str(requirement), wanted)
         version = links.choose(requirement.specifier)
         if version is None:
-            return not_found(name, str(requirement), wanted, offered=newest(links.files))
-        wheels = tuple(sorted(file for file in links.files[version] if file.endswith(".whl")))
+            if failure := _fetch_failure(told, _telling(told)):
+                return failure
+            if not links.files:
+                return not_found(name, wanted)
+            return not_found(name, wanted, asked=str(requirement), offered=newest(links.files))
+        wheels = [file for file in links.files[version] if file.endswith(".whl")]
         if not wheels:
             return source_only(name, version, wanted, target)
         python = links.requires_python(version, target)
-        tagged = python is None or any(_platforms(wheel) != {"any"} for wheel in wheels)
-        shown = wheels if tagged else ()
-        return no_fit(
-            (Unfit(name=name, version=version, wheels=shown, requires_python=python),), wanted, target
-        )
-
-    @staticmethod
-    def _refuse_untagged(wheels: Iterable[Wheel], wanted: Requirements, target: Target) -> None:
-        """pip takes a wheel that a requirement names by URL; it must fit the target like any other."""
-        unfit = tuple(
-            Unfit(name=wheel.name, version=wheel.version, wheels=(wheel.filename,), direct=True)
-            for wheel in wheels
-            if best([wheel], target) is None
-        )
-        if unfit:
-            raise no_fit(unfit, wanted, target)
+        if python is None and any(fits(wheel, target) for wheel in wheels):
+            return None
+        return no_fit([unusable(name, version, wheels, python=python, target=target)], wanted, target)
 
 
+_CONFLICT = "ResolutionImpossible"
+_UNSOLVED = re.compile(
+    rf"No matching distribution found|{_CONFLICT}|requires? a different Python|is not a supported wheel"
+    r"|Failed to build|subprocess-exited-with-error|metadata-generation-failed|backend-unavailable"
+)
+_UNSUPPORTED = re.compile(r"(?P<file>[^\s/]+\.whl) is not a supported wheel")
+_WITHOUT_MATCH = re.compile(
+    r"no matching distributions available for your environment:\n(?P<names>(?: +\S+\n)+)"
+)
 _NO_MATCH = re.compile(
     r"No matching distribution found for (?P<asked>[^\n(]+?)\s*(?:\(from |$)", re.MULTILINE
 )
-_REQUIRES = re.compile(
-    r"Package '(?P<name>[^']+)' requires a different Python: \S+ not in '(?P<python>[^']+)'"
+_PYTHON = re.compile(r"Package '(?P<name>[^']+)' requires a different Python: \S+ not in '(?P<python>[^']+)'")
+_PYTHONS = re.compile(
+    r"Packages require a different Python.*\n"
+    r"'(?P<python>[^']+)' \(required by (?P<name>\S+) (?P<version>\S+) "
 )
-_ENVIRONMENT = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_COLOR": "1"}
+_ENVIRONMENT = {
+    "PIP_REQUIRE_VIRTUALENV": "0",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_COLOR": "1",
+    "PIP_QUIET": "0",
+}
+
+
+def _asked_for(output: str, wanted: Requirements) -> bool:
+    """Whether nothing matches what the requirements themselves ask for."""
+    match = _NO_MATCH.search(output)
+    found = Declared(match["asked"]) if match else None
+    return found is not None and any(
+        (one.name, one.specifier) == (canonicalize_name(found.name), str(found.specifier))
+        for one in wanted.requirements
+    )
+
+
+def _blamed(output: str, wanted: Requirements) -> Iterator[Declared]:
+    """The packages in a conflict that pip found nothing for, as the constraints want them."""
+    match = _WITHOUT_MATCH.search(output)
+    for name in match["names"].split() if match else ():
+        limits = (one.specifier for one in wanted.constraints if one.name == canonicalize_name(name))
+        yield Declared(name + ",".join(limits))
 
 
 class _Links:
     """The files of one package that pip saw on its way to "no matching distribution"."""
 
-    _FILE = re.compile(r"/(?P<file>[^/\s#?]+\.(?:whl|tar\.gz|zip))(?:[#?]\S*)?(?P<rest>[^\n]*)")
+    _FILE = re.compile(r"[/\s](?P<file>[^/\s#?]+\.(?:whl|tar\.gz|zip))(?:[#?]\S*)?(?P<rest>[^\n]*)")
     _PYTHON = re.compile(r"requires-python:\s*(?P<python>[^)]+)\)")
 
     def __init__(self, output: str, name: str) -> None:
@@ -194,9 +266,7 @@ class _Links:
     def requires_python(self, version: str, target: Target) -> str | None:
         """The version's `Requires-Python` where it does not admit the target."""
         python = self._pythons.get(version)
-        if python is None or SpecifierSet(python).contains(target.full_version):
-            return None
-        return python
+        return None if target.admitted(python) else python
 
 
 def _version(file: str, name: str) -> str | None:
@@ -210,24 +280,26 @@ def _version(file: str, name: str) -> str | None:
     return str(version) if found == name else None
 
 
-def _platforms(file: str) -> set[str]:
-    return {tag.platform for tag in parse_wheel_filename(file)[3]}
-
-
-def _failure(completed: Completed) -> BundleError:
+def _failure(completed: Completed, wanted: Requirements) -> BundleError:
     output = completed.output.strip()
-    if "DO NOT MATCH THE HASHES" in output or "HashMismatch" in output:
-        return mismatch(output)
-    return _fetch_failure(output) or completed.failure("pip")
+    if "DO NOT MATCH THE HASHES" in output:
+        match = re.search(r"^ +(?P<name>[\w.-]+)(?:==\S+| ?@ \S+)? from ", output, re.MULTILINE)
+        return mismatch(canonicalize_name(match["name"]) if match else None, wanted, output)
+    return _fetch_failure(output, output) or completed.failure("pip")
 
 
-def _fetch_failure(output: str) -> BundleError | None:
-    if re.search(r"\b40[13]\b.*(?:Error|Client Error|Forbidden|Unauthorized)", output):
-        return unauthorized(_telling(output))
-    if re.search(
-        r"Could not fetch URL|NewConnectionError|ConnectTimeout|ReadTimeout|HTTP error|HTTPError", output
-    ):
-        return unreachable(_telling(output))
+_UNREACHABLE = re.compile(
+    r"Could not fetch URL (?!\S+ 404)|HTTP error|Max retries exceeded|incomplete-download"
+    r"|connection-failed|connection-timeout|ssl-missing|ssl-verification-failed|NewConnectionError|ReadTimeout"
+)
+
+
+def _fetch_failure(output: str, detail: str) -> BundleError | None:
+    if re.search(r"\b40[13] (?:Client )?Error|HTTP error 40[13]", output):
+        return unauthorized(detail)
+    # A 404 of an index is its way to say that it has no such package.
+    if _UNREACHABLE.search(output):
+        return unreachable(detail)
     return None
 
 
@@ -238,25 +310,30 @@ def _telling(output: str) -> str:
     return "\n".join(dict.fromkeys(said))
 
 
-def closure(wanted: Requirements, report: Report, target: Target) -> tuple[set[str], list[str]]:
-    """The packages of a report that the target needs, and the requirements that the report does not satisfy."""
+def closure(
+    wanted: Requirements, report: Report, target: Target
+) -> tuple[dict[str, set[str]], dict[str, str]]:
+    """What the target needs of a report, and what the report lacks.
+
+    The first has the extras by the name of the package; the second the distribution that declares it, by the
+    requirement that is not satisfied. Raises `BundleError` for a requirement that could only be built.
+    """
     needed: dict[str, set[str]] = {}
-    missing: dict[str, None] = {}
-    queue = [(one.name, set(one.extras), Declared(one.line)) for one in wanted.requirements]
+    missing: dict[str, str] = {}
+    queue = [(Declared(one.line), "") for one in wanted.requirements]
     while queue:
-        name, extras, requirement = queue.pop()
+        requirement, parent = queue.pop()
+        name = canonicalize_name(requirement.name)
+        if requirement.url and not urlsplit(requirement.url).path.endswith(".whl"):
+            raise source_requirement(name, requirement.url, parent)
         found = report.get(name)
         if found is None or not _satisfies(found, requirement):
-            missing[_unmarked(requirement)] = None
+            missing.setdefault(_unmarked(requirement), parent)
+        if found is None or (name in needed and requirement.extras <= needed[name]):
             continue
-        if name in needed and extras <= needed[name]:
-            continue
-        needed[name] = needed.get(name, set()) | extras
-        queue += [
-            (canonicalize_name(child.name), set(child.extras), child)
-            for child in _declared(found, needed[name], target)
-        ]
-    return set(needed), list(missing)
+        needed[name] = needed.get(name, set()) | requirement.extras
+        queue += [(child, name) for child in _declared(found, needed[name], target)]
+    return needed, missing
 
 
 def _satisfies(found: Mapping[str, Any], requirement: Declared) -> bool:
@@ -281,33 +358,45 @@ def _declared(found: Mapping[str, Any], extras: set[str], target: Target) -> Ite
             yield declared
 
 
-def _wheel(name: str, item: Mapping[str, Any], work: Work) -> Wheel:
-    download = item["download_info"]
-    url = download["url"]
-    filename = unquote(urlsplit(url).path.rpartition("/")[2])
-    if not filename.endswith(".whl"):
-        raise BundleError(
-            Problem(
-                code=Code.SOURCE_REQUIREMENT,
-                message=f"{name} is asked for as a source archive ({filename}), and only wheels are installed",
-                hint="build a wheel of it and name its path, or publish one",
-            )
-        )
-    hashes = download.get("archive_info", {}).get("hashes", {})
+def _unlisted(missing: Mapping[str, str], report: Report) -> BundleError:
+    """The error for what a complete list of hashes lacks, or has in another version."""
+    others = [
+        f"{parent} requires {line}, and the requirements list {name}=={report[name]['metadata']['version']}"
+        for line, parent in missing.items()
+        if (name := canonicalize_name(Declared(line).name)) in report
+    ]
+    return conflict("\n".join(others)) if others else hash_missing(missing)
+
+
+def _chosen(report: Report, wanted: Requirements) -> tuple[Wheel, ...]:
+    """The wheels of a report."""
+    direct = {one.name: one.url for one in wanted.requirements if one.url}
+    return tuple(_wheel(name, report[name], direct.get(name)) for name in sorted(report))
+
+
+def _wheel(name: str, item: Mapping[str, Any], direct: str | None) -> Wheel:
+    """The wheel of a report's item; one that was asked for by URL keeps that: the report omits passwords."""
+    url = direct or item["download_info"]["url"]
+    hashes = item["download_info"].get("archive_info", {}).get("hashes", {})
     return Wheel(
         name=name,
         version=item["metadata"]["version"],
-        filename=filename,
+        filename=wheel_file(url),
         url=url,
-        sha256=hashes.get("sha256") or _local_hash(url),
+        sha256=hashes.get("sha256"),
     )
 
 
-def _local_hash(url: str) -> str | None:
-    parts = urlsplit(url)
-    if parts.scheme != "file":
-        return None
-    return hashlib.sha256(Path(url2pathname(parts.path)).read_bytes()).hexdigest()
+def _line(requirement: Requirement, hashes: Iterable[str]) -> str:
+    return requirement.line + "".join(f" --hash={value}" for value in hashes)
+
+
+def _exact(wheel: Wheel, hashes: tuple[str, ...], *, hashed: bool) -> str:
+    """The line for exactly this wheel. One --hash makes pip ask for some in every line, a URL's does not."""
+    if hashed:
+        return f"{wheel.name} @ {wheel.url}" + "".join(f" --hash={value}" for value in hashes)
+    fragment = "" if "#" in wheel.url else "".join(f"#{value.replace(':', '=')}" for value in hashes[:1])
+    return f"{wheel.name} @ {wheel.url}{fragment}"
 
 
 def _common(target: Target) -> list[str]:
@@ -315,25 +404,26 @@ def _common(target: Target) -> list[str]:
         *("--python-version", target.full_version, "--implementation", "cp", "--abi", target.abi),
         *(part for platform in target.platforms for part in ("--platform", platform)),
         *ONLY_BINARY,
-        *("--no-input", "--no-user", "--progress-bar", "off"),
+        *("--no-input", "--progress-bar", "off"),
     ]
 
 
 def report_arguments(target: Target, *, alone: bool) -> list[str]:
-    """`pip install --dry-run` of requirements.in and constraints.txt to report.json, in the current folder."""
+    """`pip install --dry-run` of requirements.in with constraints.txt to report.json, all in one folder."""
+    # Nothing is ever put into the folder, but without one, older pips refuse to think of another platform.
     return [
-        *("install", "--dry-run", "--ignore-installed", "--report", "report.json"),
+        *("install", "--dry-run", "--ignore-installed", "--no-user", "--report", "report.json"),
+        *("--target", "unused"),
         *("--requirement", "requirements.in", "--constraint", "constraints.txt"),
         *(["--no-deps"] if alone else []),
         *_common(target),
     ]
 
 
-def install_arguments(target: Target, into: Path, file: str) -> list[str]:
-    """`pip install` of the wheels that a file lists into a folder."""
+def download_arguments(target: Target, file: str, folder: str) -> list[str]:
+    """`pip download` of the wheels that a file lists into a folder; whether they are fit is settled."""
     return [
-        *("install", "--requirement", file, "--target", str(into), "--no-deps", "--no-compile"),
-        *("--no-warn-script-location", "--root-user-action", "ignore"),
+        *("download", "--requirement", file, "--dest", folder, "--no-deps", "--ignore-requires-python"),
         *_common(target),
     ]
 

@@ -7,36 +7,41 @@ the target's own ordered tags; a version without a fitting wheel is excluded and
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import tomli
 from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
+from packaging.version import Version
 
 from lambda_bundle.errors import BundleError
 from lambda_bundle.installers import (
     ONLY_BINARY,
     Work,
     allowed_hashes,
-    check_complete,
     conflict,
     exclusions,
+    hash_missing,
+    hash_unclear,
     index_lines,
+    location,
     mismatch,
     no_fit,
     not_found,
+    refuse_misfits,
     source_only,
     unauthorized,
     unreachable,
+    unusable,
 )
-from lambda_bundle.lock import Candidates, Unfit, Wheel, pick
+from lambda_bundle.lock import Candidates, Unfit, Wheel, pick, promised, wheel_file
 from lambda_bundle.process import Completed
 from lambda_bundle.reqfile import Options, Requirements
-from lambda_bundle.targets import RUNTIMES, Target
+from lambda_bundle.targets import Target
 
 _GLIBCS = (17, 28, *range(31, 41))
 """The glibc 2.N for which uv has a platform; it expands each downward."""
@@ -62,120 +67,134 @@ class Uv:
         self, wanted: Requirements, target: Target, work: Work, unfit: tuple[Unfit, ...]
     ) -> tuple[Wheel, ...]:
         """See `Installer.resolve`."""
+        refuse_misfits(wanted, target)
         allowed = allowed_hashes(wanted)
         while True:
             completed, found = self._compile(wanted, target, work, unfit)
             if found is None:
-                if unfit:
-                    raise no_fit(unfit, wanted, target)
-                raise self._diagnose(completed, wanted, target, work)
+                raise self._diagnose(completed, wanted, target, work, unfit)
             wheels, misfits = pick(found, target, allowed)
             if not misfits:
-                check_complete(wheels, wanted)
-                return wheels
+                break
             unfit = (*unfit, *misfits)
-            if any(one.direct or one.hashes for one in misfits):
+            if any(one.hashes for one in misfits):
                 raise no_fit(misfits, wanted, target)
+        _check_hashes(wheels, wanted, allowed)
+        return wheels
 
     def install(
         self, wheels: tuple[Wheel, ...], wanted: Requirements, target: Target, into: Path, work: Work
     ) -> None:
         """See `Installer.install`; one command for each family of platforms."""
+        work.write("pyproject.toml", _project(wanted.options))
+        allowed = allowed_hashes(wanted)
         for family, members in _families(wheels).items():
-            name = work.write(
-                f"{family}.txt", [*index_lines(wanted.options), *(wheel.line for wheel in members)]
-            )
-            platform = _PERMISSIVE[family].format(machine=target.machine)
-            hashed = all(wheel.sha256 for wheel in members)
-            arguments = install_arguments(target, platform, into, name, options=wanted.options, hashed=hashed)
-            # One after the other: where two wheels bring the same path, uv's threads race for it.
-            completed = work.run([self._command, *arguments], UV_CONCURRENT_INSTALLS="1")
+            place = _PERMISSIVE[family].format(machine=target.machine)
+            name = work.write(f"pylock.{family}.toml", _lock(members, allowed))
+            arguments = install_arguments(target, place, into, name, options=wanted.options)
+            completed = self._run(arguments, wanted.options, work)
             if completed.code:
-                raise _failure(completed)
+                raise _failure(completed, wanted)
+
+    def _run(self, arguments: list[str], options: Options, work: Work) -> Completed:
+        # As in pip, the --index-url of a requirements file outdoes the environment; it may hold a password.
+        index = {"UV_DEFAULT_INDEX": options.index_url} if options.index_url else {}
+        # One after the other: where two wheels bring the same path, uv's threads race for it.
+        return work.run([self._command, *arguments], **index, UV_CONCURRENT_INSTALLS="1")
 
     def _compile(
         self, wanted: Requirements, target: Target, work: Work, unfit: Iterable[Unfit]
     ) -> tuple[Completed, tuple[Candidates, ...] | None]:
-        work.write(
-            "requirements.in", [*index_lines(wanted.options), *(one.line for one in wanted.requirements)]
-        )
+        lines = [one.line for one in wanted.requirements]
         constraints = [*(one.line for one in wanted.constraints), *exclusions(unfit)]
-        work.write("constraints.txt", constraints)
-        return self._run_compile(compile_arguments(target, wanted.options), target, work)
+        return self._ask(
+            lines,
+            wanted.options,
+            work,
+            constraints=constraints,
+            arguments=compile_arguments(target, wanted.options),
+            environments=[environment(target)],
+            markers=target.markers,
+        )
 
-    def _run_compile(
-        self, arguments: list[str], target: Target, work: Work
+    def _list(
+        self, asked: str, wanted: Requirements, work: Work
     ) -> tuple[Completed, tuple[Candidates, ...] | None]:
+        """One package with all its wheels, whatever they are for."""
+        tried, python = "", "2.7"
+        while True:
+            arguments = listing_arguments(wanted.options, python)
+            completed, found = self._ask([asked], wanted.options, work, arguments=arguments)
+            # Every Python from this one on must do for the package: else begin with the oldest that does.
+            oldest = re.search(r"depends on Python>=(\d+\.[\d.]+)", completed.output)
+            if found is not None or oldest is None or oldest[1] in {tried, python}:
+                return completed, found
+            tried, python = python, oldest[1]
+
+    def _ask(
+        self,
+        lines: Iterable[str],
+        options: Options,
+        work: Work,
+        *,
+        arguments: list[str],
+        markers: Mapping[str, str] | None = None,
+        constraints: Iterable[str] = (),
+        environments: Iterable[str] = (),
+    ) -> tuple[Completed, tuple[Candidates, ...] | None]:
+        work.write("requirements.in", [*index_lines(options), *lines])
+        work.write("constraints.txt", constraints)
         # A project of its own: nothing leaks in from the [tool.uv] of the folder that we are called from, and
         # `environments` makes a universal resolution one for exactly this target.
-        work.write("pyproject.toml", ["[tool.uv]", f'environments = ["{environment(target)}"]'])
+        work.write("pyproject.toml", ["[tool.uv]", f"environments = {json.dumps(list(environments))}"])
         (work.folder / "pylock.toml").unlink(missing_ok=True)
-        completed = work.run([self._command, *arguments])
+        completed = self._run(arguments, options, work)
         if completed.code:
             return completed, None
-        return completed, tuple(_candidates(work.folder / "pylock.toml", target))
+        return completed, tuple(_candidates(work.folder / "pylock.toml", markers))
 
     def _diagnose(
-        self, completed: Completed, wanted: Requirements, target: Target, work: Work
-    ) -> BundleError:
-        """The error that a failed resolution means."""
-        output = completed.output
-        if "No solution found" not in output:
-            return _failure(completed)
-        if _REFUSED.search(output):
-            return unauthorized(output.strip())
-        text = " ".join(output.split())
-        if match := _NO_WHEELS.search(text):
-            return self._wheelless(match["name"], match["version"], wanted, target, work)
-        if match := _PYTHON.search(text):
-            python = match["python"].rstrip(",")
-            return self._wheelless(match["name"], match["version"], wanted, target, work, python=python)
-        if match := _UNKNOWN.search(text):
-            return not_found(match["name"], match["name"], wanted)
-        if match := _NO_SUCH_VERSION.search(text):
-            asked = (match["asked"] or match["asked_of"]).rstrip(".,")
-            name = re.split(r"[<>=!~\[]", asked)[0]
-            return not_found(name, asked, wanted, offered=self._offered(name, wanted, target, work))
-        return conflict(output.strip())
-
-    def _wheelless(
         self,
-        name: str,
-        version: str | None,
+        completed: Completed,
         wanted: Requirements,
         target: Target,
         work: Work,
-        *,
-        python: str | None = None,
+        unfit: tuple[Unfit, ...],
+    ) -> BundleError:
+        """The error that a failed resolution means."""
+        if "No solution found" not in completed.output or _REFUSED.search(completed.output):
+            return _failure(completed, wanted)
+        if unfit:
+            return no_fit(unfit, wanted, target)
+        told = " ".join(completed.output.split())
+        if blamed := _blamed(_UNFIT, told):
+            return self._wheelless(blamed, wanted, target, work)
+        if blamed := _blamed(_UNKNOWN, told):
+            return not_found(blamed["name"], wanted)
+        if blamed := _blamed(_NO_SUCH_VERSION, told):
+            name = blamed["name"]
+            offered = self._offered(name, wanted, work)
+            return not_found(name, wanted, asked=f"{name}{blamed['asked']}".rstrip(".,"), offered=offered)
+        return conflict(completed.output.strip())
+
+    def _wheelless(
+        self, blamed: re.Match[str], wanted: Requirements, target: Target, work: Work
     ) -> BundleError:
         """Tell a package that has only sources from one whose wheels are for other targets."""
-        asked = f"{name}=={version}" if version else name
-        for runtime in dict.fromkeys((target.runtime, *RUNTIMES)):
-            listed = self._list(asked, wanted, Target(runtime, target.arch), work)
-            if listed:
-                break
-        else:
-            shown = version or self._offered(name, wanted, target, work)
-            return source_only(name, shown, wanted, target)
-        pure = all(wheel.platforms == {"any"} for wheel in listed[0].wheels)
-        wheels = () if pure and python else tuple(sorted(wheel.filename for wheel in listed[0].wheels))
-        unfit = Unfit(name=name, version=listed[0].version, wheels=wheels, requires_python=python)
-        return no_fit((unfit,), wanted, target)
+        name, version = blamed["name"], blamed["version"]
+        completed, listed = self._list(f"{name}{blamed['range'] or ''}", wanted, work)
+        if "no usable wheels" in " ".join(completed.output.split()):
+            return source_only(name, version or self._offered(name, wanted, work), wanted, target)
+        packages = listed or ()  # nothing, where all are for Python 2
+        version = max((one.version for one in packages), key=Version, default=version)
+        files = [wheel.filename for one in packages if one.version == version for wheel in one.wheels]
+        python = blamed["python"] and blamed["python"].rstrip(",")
+        unfit = unusable(name, version or "", files, python=python, target=target)
+        return no_fit([unfit], wanted, target)
 
-    def _list(
-        self, asked: str, wanted: Requirements, target: Target, work: Work
-    ) -> tuple[Candidates, ...] | None:
-        """One package with its wheels for every Linux platform of the architecture."""
-        work.write("requirements.in", [*index_lines(wanted.options), asked])
-        work.write("constraints.txt", ())
-        arguments = [*compile_arguments(target, wanted.options, universal=True), "--no-deps"]
-        return self._run_compile(arguments, target, work)[1]
-
-    def _offered(self, name: str, wanted: Requirements, target: Target, work: Work) -> str | None:
+    def _offered(self, name: str, wanted: Requirements, work: Work) -> str | None:
         """The newest version that an index has, wheel or not: asking for a newer one makes uv tell."""
-        work.write("requirements.in", [*index_lines(wanted.options), f"{name}>=999999"])
-        work.write("constraints.txt", ())
-        completed, _ = self._run_compile(compile_arguments(target, wanted.options), target, work)
+        completed, _ = self._list(f"{name}>=999999", wanted, work)
         text = " ".join(completed.output.split())
         match = re.search(rf"only {re.escape(name)}(?:<=|==)(?P<version>\S+?),? (?:is|are) available", text)
         return match["version"] if match else None
@@ -183,31 +202,60 @@ class Uv:
 
 _REFUSED = re.compile(r"401 Unauthorized|403 Forbidden|valid authentication credentials")
 _PACKAGE = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
-_NO_WHEELS = re.compile(
+_UNFIT = re.compile(
     _PACKAGE
-    + r"(?:==(?P<version>[^\s,]+)|[<>=!~][^\s]*)? (?:has|have) no (?:usable wheels|wheels with|`[^`]*`-compatible)"
-)
-_PYTHON = re.compile(
-    _PACKAGE
-    + r"(?:==(?P<version>[^\s,]+)|[<>=!~][^\s]*)? (?:depends on|requires) Python ?(?P<python>[<>=!~]\S+)"
+    + r"(?P<range>==(?P<version>[^\s,]+)|[<>=!~][^\s]*)? "
+    + r"(?:(?:has|have) no (?:usable wheels|wheels with|`[^`]*`-compatible)"
+    + r"|(?:depends? on|requires?) Python ?(?P<python>[<>=!~]\S+))"
 )
 _UNKNOWN = re.compile(_PACKAGE + r" (?:was|were) not found in")
 _NO_SUCH_VERSION = re.compile(
-    r"there (?:is|are) no versions? of (?P<asked>[^\s,]+)"
-    r"|only (?P<name>[\w.-]+?)(?:[<>=!~]\S*)? (?:is|are) available and (?:you require|\S+ depends on) (?P<asked_of>(?P=name)[^\s,]+)"
+    r"(?:there (?:is|are) no versions? of"
+    r"|only (?:the following versions of )?(?P<have>[\w.-]+?)(?:[<>=!~]\S*)? (?:is|are) available"
+    r"(?:: (?:(?P=have)[<>=!~]\S* )+)? ?and (?:you require|(?:all versions of )?\S+ depends? on)) "
+    + _PACKAGE
+    + r"(?P<asked>[<>=!~]\S+)"
 )
 
 
-def _failure(completed: Completed) -> BundleError:
+def _blamed(pattern: re.Pattern[str], told: str) -> re.Match[str] | None:
+    """What uv blames first; where it names versions of that package one by one, the newest of them."""
+    found = list(pattern.finditer(told))
+    exact = [
+        match
+        for match in found
+        if match["name"] == found[0]["name"] and match.groupdict().get("version") is not None
+    ]
+    if exact:
+        return max(exact, key=lambda match: Version(match["version"]))
+    return found[0] if found else None
+
+
+def _failure(completed: Completed, wanted: Requirements) -> BundleError:
     """The error for what can go wrong in a resolution and in an installation alike."""
     output = completed.output.strip()
     if _REFUSED.search(output):
         return unauthorized(output)
-    if re.search(r"Hash mismatch", output):
-        return mismatch(output)
-    if re.search(r"Failed to fetch|error sending request|Failed to download|dns error|HTTP status", output):
+    if match := re.search(r"Hash mismatch for `(?P<name>[\w.-]+)", output):
+        return mismatch(match["name"], wanted, output)
+    if re.search(r"Failed to fetch|error sending request|dns error|HTTP status", output):
         return unreachable(output)
     return completed.failure("uv")
+
+
+def _check_hashes(
+    wheels: Iterable[Wheel], wanted: Requirements, allowed: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Refuse what is not listed where all must be, and alternatives that uv cannot tell apart.
+
+    A lock has room for one hash of a kind, and with a URL uv wants all that stand behind it to be true.
+    """
+    missing = [one for one in wheels if one.name not in allowed] if wanted.options.require_hashes else []
+    if missing:
+        raise hash_missing(f"{one.name}=={one.version}" for one in missing)
+    unclear = [one for one in wheels if len(promised(one, allowed)) > 1]
+    if unclear:
+        raise hash_unclear(unclear, wanted)
 
 
 def _families(wheels: Iterable[Wheel]) -> dict[str, list[Wheel]]:
@@ -239,42 +287,66 @@ def environment(target: Target) -> str:
     return " and ".join(f"{key} == '{value}'" for key, value in known.items())
 
 
-def _common(target: Target) -> list[str]:
+def _lock(wheels: Iterable[Wheel], allowed: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """A lock of exactly these wheels; by a URL alone, uv would fetch each twice, for its metadata too."""
+    lines = ['lock-version = "1.0"', 'created-by = "lambda-bundle"']
+    for wheel in wheels:
+        hashes = (one.partition(":") for one in promised(wheel, allowed))
+        proof = ", ".join(f"{kind} = {json.dumps(value)}" for kind, _, value in hashes)
+        file = f"{{ url = {json.dumps(wheel.url)}, hashes = {{ {proof} }} }}"
+        lines += ["[[packages]]", f"name = {json.dumps(wheel.name)}"]
+        lines += [f"version = {json.dumps(wheel.version)}", f"wheels = [{file}]"]
+    return lines
+
+
+def _project(options: Options) -> list[str]:
+    """The indexes for an installation: where a wheel is, is known, but not with which credentials."""
+    return [
+        "[tool.uv]",
+        f"extra-index-url = {json.dumps(options.extra_index_urls)}",
+        f"find-links = {json.dumps([location(place) for place in options.find_links])}",
+    ]
+
+
+def _common() -> list[str]:
     # uv needs some interpreter, any will do, and would download one of the target's version otherwise.
-    host = ["--python", sys.executable, "--no-python-downloads"]
-    return [*host, "--python-version", target.full_version, *ONLY_BINARY, "--no-progress", "--color", "never"]
+    return [
+        *("--python", sys.executable, "--no-python-downloads"),
+        *(*ONLY_BINARY, "--no-progress", "--color", "never", "--quiet"),
+    ]
 
 
-def compile_arguments(target: Target, options: Options, *, universal: bool = False) -> list[str]:
+def compile_arguments(target: Target, options: Options) -> list[str]:
     """`uv pip compile` of requirements.in and constraints.txt to pylock.toml, in the current folder."""
-    place = None if universal else platform(target)
+    place = platform(target)
+    return [
+        *_compile(options),
+        *("--python-version", target.full_version),
+        *(["--python-platform", place] if place else ["--universal"]),
+    ]
+
+
+def listing_arguments(options: Options, python: str) -> list[str]:
+    """The same for what a package has at all: for any platform, and this Python or a newer one."""
+    return [*_compile(options), "--python-version", python, "--universal", "--no-deps"]
+
+
+def _compile(options: Options) -> list[str]:
     return [
         *("pip", "compile", "requirements.in", "--constraints", "constraints.txt"),
-        *(
-            "--format",
-            "pylock.toml",
-            "--output-file",
-            "pylock.toml",
-            "--no-header",
-            "--no-annotate",
-            "--quiet",
-        ),
-        *_common(target),
-        *(["--python-platform", place] if place else ["--universal"]),
+        *("--format", "pylock.toml", "--output-file", "pylock.toml", "--no-header", "--no-annotate"),
+        *_common(),
         *(["--prerelease", "allow"] if options.pre else []),
         *_insecure(options),
     ]
 
 
-def install_arguments(
-    target: Target, place: str, into: Path, file: str, *, options: Options, hashed: bool
-) -> list[str]:
+def install_arguments(target: Target, place: str, into: Path, file: str, *, options: Options) -> list[str]:
     """`uv pip install` of the wheels that a file lists into a folder."""
     return [
-        *("pip", "install", "--requirement", file, "--target", str(into), "--no-deps", "--quiet"),
-        *_common(target),
-        *("--python-platform", place, "--no-installer-metadata"),
-        *(["--require-hashes"] if hashed else []),
+        *("pip", "install", "--requirement", file, "--target", str(into), "--no-deps"),
+        *_common(),
+        *("--python-version", target.full_version, "--python-platform", place, "--no-installer-metadata"),
         *_insecure(options),
     ]
 
@@ -283,10 +355,12 @@ def _insecure(options: Options) -> list[str]:
     return [part for host in options.trusted_hosts for part in ("--allow-insecure-host", host)]
 
 
-def _candidates(path: Path, target: Target) -> Iterator[Candidates]:
+def _candidates(path: Path, markers: Mapping[str, str] | None) -> Iterator[Candidates]:
+    """The packages of a lock, where markers are given those for which they hold."""
     document: Mapping[str, Any] = tomli.loads(path.read_text(encoding="utf-8"))
     for package in Pylock.from_dict(document).packages:
-        if package.marker is None or package.marker.evaluate(target.markers, context="lock_file"):
+        marker = package.marker if markers is not None else None
+        if marker is None or marker.evaluate(markers, context="lock_file"):
             yield _candidate(package, path.parent)
 
 
@@ -299,7 +373,6 @@ def _candidate(package: Package, folder: Path) -> Candidates:
         name=package.name,
         version=version,
         wheels=tuple(_wheel(package.name, version, file, folder) for file in files),
-        direct=package.archive is not None,
     )
 
 
@@ -308,7 +381,7 @@ def _wheel(name: str, version: str, file: PackageWheel | PackageArchive, folder:
     return Wheel(
         name=name,
         version=version,
-        filename=unquote(urlsplit(url).path.rpartition("/")[2]),
+        filename=wheel_file(url),
         url=url,
         sha256=file.hashes.get("sha256"),
     )

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from packaging.utils import parse_wheel_filename
+
 from lambda_bundle.errors import BundleError, Code, Problem, Where
-from lambda_bundle.lock import Unfit, Wheel
-from lambda_bundle.process import Children, Completed
+from lambda_bundle.lock import Unfit, Wheel, fits, wheel_file
+from lambda_bundle.process import Children, Completed, mask
 from lambda_bundle.reqfile import Options, Requirements
 from lambda_bundle.targets import Target
 
@@ -73,7 +75,7 @@ class Installer(Protocol):
 
 
 def allowed_hashes(wanted: Requirements) -> dict[str, tuple[str, ...]]:
-    """The hashes that the requirements allow, by package; empty when they give none."""
+    """The hashes that the requirements allow, by package; a package that is not there may have any."""
     allowed: dict[str, tuple[str, ...]] = {}
     for requirement in wanted.requirements:
         if requirement.hashes:
@@ -81,23 +83,33 @@ def allowed_hashes(wanted: Requirements) -> dict[str, tuple[str, ...]]:
     return allowed
 
 
-def check_complete(wheels: Iterable[Wheel], wanted: Requirements) -> None:
-    """In hash mode every package must be listed with its hashes, as pip demands. Raises `BundleError`."""
-    allowed = allowed_hashes(wanted)
-    if not allowed:
-        return
-    missing = [wheel for wheel in wheels if wheel.name not in allowed]
-    if missing:
-        raise BundleError(
-            *(
-                Problem(
-                    code=Code.HASH_MISSING,
-                    message=f"{wheel.name} {wheel.version} is needed, and the requirements list no hash for it",
-                    hint=f"add {wheel.name}=={wheel.version} with its hashes: with one hash, all need theirs",
-                )
-                for wheel in missing
+def hash_missing(needed: Iterable[str]) -> BundleError:
+    """The error for packages without a hash where every package must be listed with some, as in pip."""
+    return BundleError(
+        *(
+            Problem(
+                code=Code.HASH_MISSING,
+                message=f"{one} is needed, and the requirements list no hash for it",
+                hint=f"add {one} with its hashes, pinned with ==: with one hash, all need theirs",
             )
+            for one in needed
         )
+    )
+
+
+def hash_unclear(wheels: Iterable[Wheel], wanted: Requirements) -> BundleError:
+    """The error for wheels of which nobody knows the sha256, and several hashes of other kinds are listed."""
+    return BundleError(
+        *(
+            Problem(
+                code=Code.HASH_MISSING,
+                message=f"{wheel.name} {wheel.version} is listed with several hashes, and none is a sha256",
+                where=where_asked(wheel.name, wanted),
+                hint="add its sha256 (`pip hash` prints it): without that, uv cannot choose among its files",
+            )
+            for wheel in wheels
+        )
+    )
 
 
 def index_lines(options: Options) -> list[str]:
@@ -105,9 +117,14 @@ def index_lines(options: Options) -> list[str]:
     return [
         *([f"--index-url {options.index_url}"] if options.index_url else []),
         *(f"--extra-index-url {url}" for url in options.extra_index_urls),
-        *(f"--find-links {place}" for place in options.find_links),
+        *(f"--find-links {location(place)}" for place in options.find_links),
         *(["--no-index"] if options.no_index else []),
     ]
+
+
+def location(place: str) -> str:
+    """A place for --find-links as a URL: a path may have spaces."""
+    return Path(place).as_uri() if Path(place).is_absolute() else place
 
 
 def exclusions(unfit: Iterable[Unfit]) -> list[str]:
@@ -116,11 +133,23 @@ def exclusions(unfit: Iterable[Unfit]) -> list[str]:
 
 
 def where_asked(name: str, wanted: Requirements) -> Where:
-    """Where the requirements name this package; nowhere when another package brings it in."""
-    for requirement in wanted.requirements:
+    """Where the requirements or constraints name this package; nowhere when only another one asks for it."""
+    for requirement in (*wanted.requirements, *wanted.constraints):
         if requirement.name == name:
             return requirement.where
     return Where()
+
+
+def refuse_misfits(wanted: Requirements, target: Target) -> None:
+    """Raise `BundleError` for every wheel that is asked for by URL and is not for the target."""
+    unfit = []
+    for requirement in wanted.requirements:
+        file = wheel_file(requirement.url) if requirement.url else None
+        if file is not None and not fits(file, target):
+            version = str(parse_wheel_filename(file)[1])
+            unfit.append(Unfit(name=requirement.name, version=version, direct=True, wheels=(file,)))
+    if unfit:
+        raise no_fit(unfit, wanted, target)
 
 
 def no_fit(unfit: Iterable[Unfit], wanted: Requirements, target: Target) -> BundleError:
@@ -133,11 +162,11 @@ def no_fit(unfit: Iterable[Unfit], wanted: Requirements, target: Target) -> Bund
 
 def _unfit(versions: list[Unfit], wanted: Requirements, target: Target) -> Problem:
     first = versions[0]  # the resolver's first choice: what the user would have got elsewhere
-    where = where_asked(first.name, wanted)
+    what, where = f"{first.name} {first.version}", where_asked(first.name, wanted)
     if first.hashes:
         return Problem(
             code=Code.HASH_MISMATCH,
-            message=f"no wheel of {first.name} {first.version} for {target} has a hash that the requirements allow",
+            message=f"no wheel of {what} for {target} has a hash that the requirements allow",
             where=where,
             hint="lock again: the index has other files than when the hashes were written",
             detail="\n".join(["allowed:", *(f"  {value}" for value in first.hashes)]),
@@ -145,16 +174,16 @@ def _unfit(versions: list[Unfit], wanted: Requirements, target: Target) -> Probl
     if first.requires_python and not first.wheels:
         return Problem(
             code=Code.PYTHON_UNSUPPORTED,
-            message=f"{first.name} {first.version} requires Python {first.requires_python}, and {target} is not that",
+            message=f"{what} requires Python {first.requires_python}, and {target} is not that",
             where=where,
             hint="ask for a version that supports this runtime, or choose another runtime",
         )
     python = f" (it requires Python {first.requires_python})" if first.requires_python else ""
-    others = ", ".join(one.version for one in versions[1:])
+    others = ", ".join(dict.fromkeys(one.version for one in versions[1:]))
     also = f"; nor have the other versions that were allowed: {others}" if others else ""
     return Problem(
         code=Code.NO_WHEEL,
-        message=f"{first.name} {first.version} has no wheel for {target}{python}{also}",
+        message=f"{what} has no wheel for {target}{python}{also}",
         where=where,
         hint="ask for a version that has one, choose another runtime or arch, or widen `tags`",
         detail=_tags_wanted_and_had(first, target),
@@ -162,7 +191,7 @@ def _unfit(versions: list[Unfit], wanted: Requirements, target: Target) -> Probl
 
 
 def _tags_wanted_and_had(unfit: Unfit, target: Target) -> str:
-    shown = [f"  {name}" for name in unfit.wheels[:_SHOWN]]
+    shown = [f"  {name}" for name in unfit.wheels[:_SHOWN]] or ["  none for Python 3"]
     more = len(unfit.wheels) - len(shown)
     return "\n".join(
         (
@@ -175,32 +204,51 @@ def _tags_wanted_and_had(unfit: Unfit, target: Target) -> str:
     )
 
 
+def unusable(name: str, version: str, files: Iterable[str], *, python: str | None, target: Target) -> Unfit:
+    """A version none of whose wheels was taken; where a tag fits, its `Requires-Python` is the reason."""
+    wheels = tuple(sorted(files))
+    fitting = python is not None and any(fits(file, target) for file in wheels)
+    return Unfit(name=name, version=version, wheels=() if fitting else wheels, requires_python=python)
+
+
 def source_only(name: str, version: str | None, wanted: Requirements, target: Target) -> BundleError:
     """The error for a package that has no wheel at all."""
+    what = f"{name} {version or '(every version)'}"
     return BundleError(
         Problem(
             code=Code.SOURCE_ONLY,
-            message=f"{name} {version or '(every version)'} has only a source distribution, no wheel for {target}",
+            message=f"{what} has only a source distribution, no wheel for {target}",
             where=where_asked(name, wanted),
-            hint="nothing is built here: ask for a version that has wheels, or build a wheel and name its path",
+            hint="nothing is built here: ask for a version with wheels, or build a wheel and name its path",
         )
     )
 
 
 def not_found(
-    name: str, asked: str, wanted: Requirements, *, offered: str | None = None, output: str = ""
+    name: str, wanted: Requirements, *, asked: str | None = None, offered: str | None = None
 ) -> BundleError:
-    """The error for a package or a version that no index has."""
-    if offered:
-        message, hint = f"no index has {asked}; the newest version is {offered}", "correct the version"
+    """The error for a package that no index has, or for versions that none has of one that exists.
+
+    `asked` is the requirement for those versions, and `offered` the newest version that there is.
+    """
+    if asked is None:
+        message = f"no index has a package called {name}"
+        hint = "correct the name, or add the index that has it"
     else:
-        message, hint = (
-            f"no index has a package called {name}",
-            "correct the name, or add the index that has it",
-        )
+        message = f"no index has {asked}" + (f"; the newest version is {offered}" if offered else "")
+        hint = "correct the version, or add the index that has it"
     where = where_asked(name, wanted)
+    return BundleError(Problem(code=Code.PACKAGE_NOT_FOUND, message=message, where=where, hint=hint))
+
+
+def source_requirement(name: str, place: str, parent: str) -> BundleError:
+    """The error for sources that a distribution requires by URL."""
     return BundleError(
-        Problem(code=Code.PACKAGE_NOT_FOUND, message=message, where=where, hint=hint, detail=output or None)
+        Problem(
+            code=Code.SOURCE_REQUIREMENT,
+            message=f"{parent} requires {name} as sources ({mask(place)}), and only wheels are installed",
+            hint=f"build a wheel of {name}, and name its path in the requirements",
+        )
     )
 
 
@@ -240,12 +288,14 @@ def unauthorized(output: str) -> BundleError:
     )
 
 
-def mismatch(output: str) -> BundleError:
+def mismatch(name: str | None, wanted: Requirements, output: str) -> BundleError:
     """The error for a file whose content has not the hash that was promised."""
+    of = f" of {name}" if name else ""
     return BundleError(
         Problem(
             code=Code.HASH_MISMATCH,
-            message="a downloaded file does not have the hash that the index or the requirements promise",
+            message=f"a file{of} does not have the hash that the index or the requirements promise",
+            where=where_asked(name or "", wanted),
             hint="do not use it before you know why: the file was replaced, or damaged on its way",
             detail=output,
         )

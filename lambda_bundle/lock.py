@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from packaging.tags import create_compatible_tags_selector
 from packaging.utils import parse_wheel_filename
@@ -29,12 +30,6 @@ class Wheel:
     """None where the index gives no such hash."""
 
     @property
-    def line(self) -> str:
-        """The requirement that names exactly this file, for a requirements.txt of either backend."""
-        proof = f" --hash=sha256:{self.sha256}" if self.sha256 else ""
-        return f"{self.name} @ {self.url}{proof}"
-
-    @property
     def platforms(self) -> frozenset[str]:
         """The platform tags in its file name."""
         return frozenset(tag.platform for tag in parse_wheel_filename(self.filename)[3])
@@ -47,8 +42,6 @@ class Candidates:
     name: str
     version: str
     wheels: tuple[Wheel, ...]
-    direct: bool
-    """Asked for by URL: no other version can take its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +51,35 @@ class Unfit:
     name: str
     version: str
     direct: bool = False
+    """Asked for by URL: no other version can take its place."""
     wheels: tuple[str, ...] = ()
     """The file names of the wheels that it has, where their tags are the reason."""
     requires_python: str | None = None
     """Its `Requires-Python`, where that is the reason."""
     hashes: tuple[str, ...] = ()
     """The hashes that were allowed, where no wheel has one of them."""
+
+
+def wheel_file(url: str) -> str:
+    """The name of the file at a URL."""
+    return unquote(urlsplit(url).path.rpartition("/")[2])
+
+
+def fits(filename: str, target: Target) -> bool:
+    """Whether a wheel of this name may be installed on the target."""
+    return not parse_wheel_filename(filename)[3].isdisjoint(target.wheel_tags)
+
+
+def promised(wheel: Wheel, allowed: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """The hashes of which the file must have one, as "sha256:…"; none where nobody has said any.
+
+    `allowed` maps the names of packages to the only hashes that their files may have.
+    """
+    known = f"sha256:{wheel.sha256}"
+    listed = tuple(allowed.get(wheel.name, ()))
+    if wheel.sha256 and (not listed or known in listed):
+        return (known,)
+    return listed
 
 
 def best(wheels: Iterable[Wheel], target: Target) -> Wheel | None:
@@ -81,13 +97,13 @@ def pick(
 ) -> tuple[tuple[Wheel, ...], tuple[Unfit, ...]]:
     """One wheel for each package, and the packages that have none for the target.
 
-    `allowed` maps the names of packages to the only hashes that their files may have, as "sha256:…".
+    `allowed` is that of `promised`.
     """
     chosen: list[Wheel] = []
     unfit: list[Unfit] = []
     for package in sorted(candidates, key=lambda candidate: candidate.name):
-        hashes = allowed.get(package.name)
-        trusted = [wheel for wheel in package.wheels if hashes is None or f"sha256:{wheel.sha256}" in hashes]
+        hashes = tuple(allowed.get(package.name, ()))
+        trusted = [wheel for wheel in package.wheels if _may_have(wheel, hashes)]
         wheel = best(trusted, target)
         if wheel is not None:
             chosen.append(wheel)
@@ -97,12 +113,17 @@ def pick(
                 Unfit(
                     name=package.name,
                     version=package.version,
-                    direct=package.direct,
                     wheels=tuple(sorted(wheel.filename for wheel in package.wheels)),
-                    hashes=tuple(hashes or ()) if fits_but_untrusted else (),
+                    hashes=hashes if fits_but_untrusted else (),
                 )
             )
     return tuple(chosen), tuple(unfit)
+
+
+def _may_have(wheel: Wheel, hashes: Collection[str]) -> bool:
+    """Whether the wheel may have one of the hashes, as far as one can tell before it is fetched."""
+    comparable = wheel.sha256 is not None and any(value.startswith("sha256:") for value in hashes)
+    return not comparable or f"sha256:{wheel.sha256}" in hashes
 
 
 def newest(versions: Iterable[str]) -> str:

@@ -11,10 +11,10 @@ import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
@@ -73,89 +73,104 @@ class Store:
         """
         if not wanted.requirements:
             return NOTHING
-        key = _key(wanted, target, installer, work)
+        order = _Order(wanted=wanted, target=target, installer=installer, work=work)
         with self._lock:
-            if key not in self._sets:
-                future = self._pool.submit(self._build, key, wanted, target, installer, work)
-                self._sets[key] = (wanted, future)
-            asked, future = self._sets[key]
+            if order.key not in self._sets:
+                self._sets[order.key] = (wanted, self._pool.submit(self._build, order))
+            asked, future = self._sets[order.key]
         try:
             return future.result()
         except BundleError as error:
             raise _relocate(error, asked, wanted) from None
 
-    def _build(
-        self, key: str, wanted: Requirements, target: Target, installer: Installer, work: Work
-    ) -> DependencySet:
+    def _build(self, order: _Order) -> DependencySet:
         self._folder.mkdir(parents=True, exist_ok=True)
         unfit: tuple[Unfit, ...] = ()
         while True:
-            wheels = installer.resolve(wanted, target, work, unfit)
-            folder = Path(tempfile.mkdtemp(prefix=f"{key[:12]}-", dir=self._folder))
+            wheels = order.installer.resolve(order.wanted, order.target, order.work, unfit)
+            folder = Path(tempfile.mkdtemp(prefix=f"{order.key[:12]}-", dir=self._folder))
             with self._single_flight(wheels):
-                installer.install(wheels, wanted, target, folder, work)
+                order.install(wheels, folder)
             # uv ignores the upper bounds of Requires-Python, so what it chose is looked at again.
-            refusing = _unfit(distributions(folder), wanted, target)
+            refusing = _unfit(distributions(folder), order.wanted, order.target)
             if not refusing:
                 break
             if any(one.direct for one in refusing):
-                raise no_fit(refusing, wanted, target)
+                raise no_fit(refusing, order.wanted, order.target)
             unfit = (*unfit, *refusing)
             shutil.rmtree(folder)
-        warnings = self._settle(folder, wheels, wanted, target, installer, work)
+        claims = contested(distributions(folder))
+        self._settle(folder, claims, wheels, order)
         tidy(folder)
-        return DependencySet(wheels=wheels, folder=folder, files=scan(folder, exclude=()), warnings=warnings)
+        files = scan(folder, exclude=())
+        warnings = tuple(_shared(path, owners) for path, owners in claims.items() if path in files)
+        return DependencySet(wheels=wheels, folder=folder, files=files, warnings=warnings)
 
     def _settle(
         self,
         folder: Path,
-        wheels: tuple[Wheel, ...],
-        wanted: Requirements,
-        target: Target,
-        installer: Installer,
-        work: Work,
-    ) -> tuple[Problem, ...]:
-        """Give each path that several distributions bring to the last of them by name, with a warning.
+        claims: Mapping[str, tuple[Distribution, ...]],
+        wheels: Iterable[Wheel],
+        order: _Order,
+    ) -> None:
+        """Give each path that several distributions bring to the last of them by name.
 
         Which of them a backend leaves there is chance: what must not happen is that the artifact varies.
         """
-        warnings = []
-        for path, claims in contested(distributions(folder)).items():
-            winner = claims[-1]
+        for path, owners in claims.items():
+            winner = owners[-1]
             if record_hash(folder / path) != winner.files[path]:
                 with tempfile.TemporaryDirectory(dir=self._folder) as alone:
-                    only = tuple(wheel for wheel in wheels if wheel.name == winner.name)
-                    installer.install(only, wanted, target, Path(alone), work)
+                    order.install([wheel for wheel in wheels if wheel.name == winner.name], Path(alone))
                     (folder / path).unlink()
                     shutil.copy2(Path(alone, path), folder / path)
-            warnings.append(_shared(path, claims))
-        return tuple(warnings)
 
     @contextmanager
     def _single_flight(self, wheels: Iterable[Wheel]) -> Iterator[None]:
         """Hold every wheel that nobody has fetched yet, so that no other thread fetches it meanwhile."""
+        urls = sorted({wheel.url for wheel in wheels})
         with ExitStack() as held:
-            for wheel in sorted(wheels, key=lambda one: one.url):
+            for (
+                url
+            ) in urls:  # in one order everywhere: two threads that wait for each other would wait for ever
                 with self._lock:
-                    lock = self._fetching.setdefault(wheel.url, threading.Lock())
-                if wheel.url not in self._fetched:
-                    held.enter_context(lock)
+                    lock = self._fetching.setdefault(url, threading.Lock())
+                lock.acquire()
+                if url in self._fetched:
+                    lock.release()
+                else:
+                    held.callback(lock.release)
             yield
-            self._fetched.update(wheel.url for wheel in wheels)
+            self._fetched.update(urls)
 
 
-def _key(wanted: Requirements, target: Target, installer: Installer, work: Work) -> str:
-    """What makes two dependency sets the same: all that can change the outcome, and no place."""
-    options = wanted.options
-    parts = [
-        installer.name,
-        [target.runtime, target.arch, *target.platforms],
-        [[one.line, *one.hashes] for one in wanted.requirements],
-        [[one.line, *one.hashes] for one in wanted.constraints],
-        [options.index_url, options.extra_index_urls, options.find_links, options.no_index, options.pre],
-        sorted(work.environ.items()),
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What somebody has asked the store for."""
+
+    wanted: Requirements
+    target: Target
+    installer: Installer
+    work: Work
+
+    @property
+    def key(self) -> str:
+        """What makes two dependency sets the same: all that can change the outcome, and no place."""
+        wanted, target, work = self.wanted, self.target, self.work
+        parts = [
+            self.installer.name,
+            [target.runtime, target.arch, *target.platforms],
+            [[one.line, *one.hashes] for one in wanted.requirements],
+            [[one.line, *one.hashes] for one in wanted.constraints],
+            asdict(wanted.options),
+            sorted(work.environ.items()),
+            work.timeout,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def install(self, wheels: Iterable[Wheel], folder: Path) -> None:
+        """Install some of the wheels that it resolves to."""
+        self.installer.install(tuple(wheels), self.wanted, self.target, folder, self.work)
 
 
 def _unfit(found: Iterable[Distribution], wanted: Requirements, target: Target) -> tuple[Unfit, ...]:
@@ -168,7 +183,7 @@ def _unfit(found: Iterable[Distribution], wanted: Requirements, target: Target) 
             requires_python=one.requires_python,
         )
         for one in found
-        if not one.admits(target)
+        if not target.admitted(one.requires_python)
     )
 
 
@@ -185,9 +200,10 @@ def _shared(path: str, claims: tuple[Distribution, ...]) -> Problem:
 
 def _relocate(error: BundleError, asked: Requirements, mine: Requirements) -> BundleError:
     """The error with the places of my requirements in place of those of whoever asked first for the same."""
-    places = {
-        theirs.where: ours.where for theirs, ours in zip(asked.requirements, mine.requirements, strict=True)
-    }
+    theirs, ours = (
+        [one.where for one in (*wanted.requirements, *wanted.constraints)] for wanted in (asked, mine)
+    )
+    places = dict(zip(theirs, ours, strict=True))
     return BundleError(
         *(replace(problem, where=places.get(problem.where, problem.where)) for problem in error.problems)
     )

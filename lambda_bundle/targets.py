@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
 Arch = str
@@ -78,14 +79,17 @@ RUNTIMES = {
 }
 """Every runtime that can be a target, newest first."""
 
-_LEGACY = {"1": 5, "2010": 12, "2014": 17}
-"""PEP 600: the manylinux aliases and the glibc 2.N that each stands for."""
+_LEGACY = {"2014": 17, "2010": 12, "1": 5}
+"""PEP 600: the manylinux aliases, newest first, and the glibc 2.N that each stands for."""
 _LOWEST = {"x86_64": 5, "aarch64": 17}
 """The oldest glibc 2.N with a manylinux tag, by machine (manylinux1 knew no aarch64)."""
 _TAG = re.compile(
-    r"(?:(?P<family>manylinux|musllinux)_(?P<major>\d+)_(?P<minor>\d+)|manylinux(?P<legacy>1|2010|2014)|linux)"
-    r"_(?P<machine>[a-z0-9_]+)"
+    r"(?:(?P<family>manylinux|musllinux)_(?P<major>[12])_(?P<minor>0|[1-9]\d?)"
+    r"|manylinux(?P<legacy>1|2010|2014)|linux)_(?P<machine>[a-z0-9_]+)",
+    re.ASCII,
 )
+_MAJOR = {"manylinux": 2, "musllinux": 1}
+"""The only major version that each C library has had; wheels do not run across major versions (PEP 600)."""
 
 
 class TagError(ValueError):
@@ -105,7 +109,7 @@ class PlatformTag:
     def parse(cls, text: str, arch: Arch) -> PlatformTag:
         """Take a tag apart (PEP 425, 600 and 656); raises `TagError` when it does not suit `arch`."""
         match = _TAG.fullmatch(text)
-        if match is None:
+        if match is None or (match["family"] and int(match["major"]) != _MAJOR[match["family"]]):
             raise TagError(
                 "not a Linux platform tag (such as manylinux_2_28_x86_64 or musllinux_1_2_aarch64)"
             )
@@ -113,21 +117,29 @@ class PlatformTag:
         if machine != MACHINES[arch]:
             raise TagError(f"its machine is {machine}, and {arch} needs {MACHINES[arch]}")
         if match["legacy"]:
-            return cls("manylinux", 2, _LEGACY[match["legacy"]], machine)
+            minor = _LEGACY[match["legacy"]]
+            if minor < _LOWEST[machine]:
+                raise TagError(f"manylinux{match['legacy']} was never defined for {machine}")
+            return cls("manylinux", 2, minor, machine)
         if match["family"] is None:
             return cls("linux", 0, 0, machine)
         return cls(match["family"], int(match["major"]), int(match["minor"]), machine)
 
     def expand(self) -> Iterator[str]:
-        """This tag and, best first, every older one whose wheels run where this one's do."""
+        """This tag and, best first, every older one whose wheels run where this one's do.
+
+        The legacy aliases stand together behind the glibc of the newest: pip, given manylinux2014, puts the
+        older two right behind it, and the order of both backends must be the same.
+        """
         if self.family == "linux":
             yield f"linux_{self.machine}"
             return
         lowest = _LOWEST[self.machine] if self.family == "manylinux" else 0
+        legacy = [name for name, minor in _LEGACY.items() if lowest <= minor <= self.minor]
         for minor in range(self.minor, min(self.minor, lowest) - 1, -1):
             yield f"{self.family}_{self.major}_{minor}_{self.machine}"
-            if self.family == "manylinux":
-                yield from (f"manylinux{name}_{self.machine}" for name, n in _LEGACY.items() if n == minor)
+            if self.family == "manylinux" and legacy and minor == _LEGACY[legacy[0]]:
+                yield from (f"manylinux{name}_{self.machine}" for name in legacy)
 
 
 @dataclass(frozen=True)
@@ -201,6 +213,14 @@ class Target:
             "python_version": f"{self.version[0]}.{self.version[1]}",
             "sys_platform": "linux",
         }
+
+    def admitted(self, requires_python: str | None) -> bool:
+        """Whether a `Requires-Python` (PEP 440) admits this Python; malformed ones admit all, as in pip."""
+        try:
+            specifier = SpecifierSet(requires_python or "")
+        except InvalidSpecifier:
+            return True
+        return specifier.contains(self.full_version, prereleases=True)
 
     def __str__(self) -> str:
         return f"{self.runtime} on {self.arch}"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from wheelhouse import Wheelhouse
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 PASSED_ON = ("UV_CACHE_DIR", "UV_PYTHON_DOWNLOADS")
 """Variables of the backends that tests keep: a shared cache is what makes the index tests bearable."""
@@ -32,10 +37,10 @@ def environ(clean_environ: Mapping[str, str], tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def wheelhouse(tmp_path: Path, environ: dict[str, str]) -> Iterator[Wheelhouse]:
+def wheelhouse(tmp_path: Path, environ: dict[str, str]) -> Wheelhouse:
     """An empty folder for hand-written wheels that both backends look into."""
     folder = tmp_path / "wheelhouse"
     folder.mkdir()
     environ["UV_FIND_LINKS"] = environ["PIP_FIND_LINKS"] = str(folder)
     environ["UV_CACHE_DIR"] = str(tmp_path / "uv-cache")
-    yield Wheelhouse(folder)
+    return Wheelhouse(folder)

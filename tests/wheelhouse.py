@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import struct
@@ -54,8 +55,11 @@ class Wheelhouse:
         metadata += [f"Requires-Python: {python}"] if python else []
         content[f"{info}/METADATA"] = ("\n".join(metadata) + "\n").encode()
         content[f"{info}/WHEEL"] = _wheel_metadata(tag).encode()
-        record = "".join(f"{path},{_hash(data)},{len(data)}\n" for path, data in content.items())
-        content[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
+        record = io.StringIO()
+        rows = csv.writer(record, lineterminator="\n")
+        rows.writerows((path, _hash(data), len(data)) for path, data in content.items())
+        rows.writerow((f"{info}/RECORD", "", ""))
+        content[f"{info}/RECORD"] = record.getvalue().encode()
         path = self.folder / f"{module}-{version}{f'-{build}' if build else ''}-{tag}.whl"
         with zipfile.ZipFile(path, "w") as archive:
             for member, data in content.items():
@@ -65,13 +69,13 @@ class Wheelhouse:
         return path
 
     def sdist(self, name: str, version: str = "1.0") -> Path:
-        """Write a source distribution whose build would fail loudly."""
+        """Write a source distribution that leaves a mark when somebody tries to build it."""
         root = f"{name.replace('-', '_')}-{version}"
         path = self.folder / f"{root}.tar.gz"
+        mark = f"open({str(self.mark)!r}, 'w').close()\n"
         members = {
             f"{root}/PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-            f"{root}/setup.py": "raise SystemExit('this must never be built')\n",
-            f"{root}/pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "never"\n',
+            f"{root}/setup.py": f"{mark}raise SystemExit('this must never be built')\n",
         }
         with tarfile.open(path, "w:gz") as archive:
             for member, text in members.items():
@@ -79,6 +83,11 @@ class Wheelhouse:
                 entry.size = len(text.encode())
                 archive.addfile(entry, io.BytesIO(text.encode()))
         return path
+
+    @property
+    def mark(self) -> Path:
+        """The file that is there when something was built."""
+        return self.folder.with_name(f"{self.folder.name}-built-something")
 
 
 def sha256(path: Path) -> str:

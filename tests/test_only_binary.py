@@ -1,0 +1,119 @@
+"""Nothing is ever built: every command says so, and every target proves it."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wheelhouse import Wheelhouse
+from workbench import BACKENDS, Workbench
+
+from lambda_bundle import installer_pip, installer_uv
+from lambda_bundle.errors import Code
+from lambda_bundle.reqfile import Options
+from lambda_bundle.targets import RUNTIMES, Target
+
+TAGS = ((), ("manylinux2014_",), ("musllinux_1_2_", "manylinux_2_28_"), ("linux_",), ("manylinux_2_40_",))
+TARGETS = [
+    Target(name, arch, tuple(f"{tag}{Target(name, arch).machine}" for tag in tags))
+    for name, runtime in RUNTIMES.items()
+    for arch, tags in product(runtime.archs, TAGS)
+]
+PLAIN = [target for target in TARGETS if not target.tags]
+
+options = st.builds(
+    Options,
+    index_url=st.sampled_from([None, "https://host/simple"]),
+    extra_index_urls=st.sampled_from([(), ("https://other/simple",)]),
+    find_links=st.sampled_from([(), ("/srv/wheels",)]),
+    no_index=st.booleans(),
+    pre=st.booleans(),
+    trusted_hosts=st.sampled_from([(), ("host",), ("host", "other:8080")]),
+    require_hashes=st.booleans(),
+)
+
+
+def commands(target: Target, given_options: Options, flag: bool) -> dict[str, list[str]]:
+    """Every command that a backend may run for a target."""
+    machine = target.machine
+    return {
+        "uv compile": installer_uv.compile_arguments(target, given_options),
+        "uv list": installer_uv.listing_arguments(given_options, "2.7"),
+        "uv install": installer_uv.install_arguments(
+            target, f"{machine}-manylinux_2_40", Path("into"), "pylock.toml", options=given_options
+        ),
+        "pip report": installer_pip.report_arguments(target, alone=flag),
+        "pip download": installer_pip.download_arguments(target, "install.txt", "folder"),
+    }
+
+
+@given(st.sampled_from(TARGETS), options, st.booleans())
+def test_every_command_says_so(target: Target, given_options: Options, flag: bool) -> None:
+    for name, arguments in commands(target, given_options, flag).items():
+        assert arguments.count("--only-binary") == 1, name
+        assert arguments[arguments.index("--only-binary") + 1] == ":all:", name
+        refused = ("--no-binary", "--editable", "--no-build-isolation")
+        assert not [one for one in arguments if one.startswith(refused)], name
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("target", PLAIN, ids=str)
+def test_sources_are_never_built(
+    backend: str, target: Target, wheelhouse: Wheelhouse, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    wheelhouse.sdist("sources", "1.0")
+    problem = Workbench(tmp_path, environ).problem(backend, "sources==1.0", target)
+    assert problem.code is Code.SOURCE_ONLY
+    assert problem.message.startswith("sources 1.0 has only a source distribution, no wheel for ")
+    assert problem.message.endswith(str(target))
+    assert not wheelhouse.mark.exists()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_older_wheel_rather_than_newer_sources(
+    backend: str, wheelhouse: Wheelhouse, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    wheelhouse.wheel("pkg", "1.0")
+    wheelhouse.sdist("pkg", "2.0")
+    wheelhouse.sdist("pkg", "1.0")
+    bench = Workbench(tmp_path, environ)
+    assert bench.files(backend, "pkg", PLAIN[0]) == ["pkg-1.0-py3-none-any.whl"]
+    assert not wheelhouse.mark.exists()
+
+
+ENVIRONMENTS = [
+    ("uv", {"UV_NO_BINARY": "1", "UV_NO_BUILD": "0"}),
+    ("uv", {"UV_NO_BINARY_PACKAGE": "sources"}),
+    ("pip", {"PIP_NO_BINARY": ":all:", "PIP_ONLY_BINARY": ":none:"}),
+    ("pip", {"PIP_NO_BINARY": "sources"}),
+]
+
+
+@pytest.mark.parametrize(("backend", "asking"), ENVIRONMENTS)
+def test_environment_that_asks_for_builds(
+    backend: str,
+    asking: dict[str, str],
+    wheelhouse: Wheelhouse,
+    tmp_path: Path,
+    environ: dict[str, str],
+) -> None:
+    environ.update(asking)
+    wheelhouse.sdist("sources")
+    problem = Workbench(tmp_path, environ).problem(backend, "sources", PLAIN[0])
+    assert problem.code is Code.SOURCE_ONLY
+    assert not wheelhouse.mark.exists()
+
+
+def test_project_of_the_current_folder_that_asks_for_builds(
+    wheelhouse: Wheelhouse, tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "pyproject.toml"  # above the folder that uv works in, too
+    project.write_text('[tool.uv]\nno-binary-package = ["sources"]\n[tool.uv.pip]\nno-binary = ["sources"]\n')
+    monkeypatch.chdir(tmp_path)
+    wheelhouse.sdist("sources")
+    problem = Workbench(tmp_path, environ).problem("uv", "sources", PLAIN[0])
+    assert problem.code is Code.SOURCE_ONLY
+    assert not wheelhouse.mark.exists()

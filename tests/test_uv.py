@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from loopback import Index, serving
+from packaging.markers import Marker
+from wheelhouse import Wheelhouse
+from workbench import Workbench, tree
+
+from lambda_bundle.errors import Code
+from lambda_bundle.installer_uv import (
+    compile_arguments,
+    environment,
+    install_arguments,
+    listing_arguments,
+    platform,
+)
+from lambda_bundle.installers import exclusions, index_lines
+from lambda_bundle.lock import Unfit
+from lambda_bundle.reqfile import Options
+from lambda_bundle.targets import RUNTIMES, Target
+
+PY311 = Target("python3.11", "x86_64")
+NONE = Options(
+    index_url=None,
+    extra_index_urls=(),
+    find_links=(),
+    no_index=False,
+    pre=False,
+    trusted_hosts=(),
+    require_hashes=False,
+)
+ALL = Options(
+    index_url="https://me:s3cret@host/simple",
+    extra_index_urls=("https://other/simple",),
+    find_links=("/srv/my wheels", "https://host/links"),
+    no_index=True,
+    pre=True,
+    trusted_hosts=("host", "other:8080"),
+    require_hashes=True,
+)
+TARGETS = [Target(name, arch) for name, runtime in RUNTIMES.items() for arch in runtime.archs]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse) -> Workbench:
+    assert wheelhouse.folder.is_dir()
+    return Workbench(tmp_path, environ)
+
+
+# --- the platform that uv is asked for
+
+PLATFORMS: list[tuple[Target, str | None]] = [
+    (Target("python3.7", "x86_64"), "x86_64-manylinux_2_17"),
+    (PY311, "x86_64-manylinux_2_28"),
+    (Target("python3.9", "arm64"), "aarch64-manylinux_2_28"),
+    (Target("python3.13", "arm64"), "aarch64-manylinux_2_34"),
+    (Target("python3.13", "x86_64", ("manylinux1_x86_64",)), "x86_64-manylinux_2_17"),
+    (Target("python3.13", "x86_64", ("manylinux2014_x86_64",)), "x86_64-manylinux_2_17"),
+    (
+        Target("python3.13", "x86_64", ("manylinux_2_17_x86_64", "manylinux_2_29_x86_64")),
+        "x86_64-manylinux_2_31",
+    ),
+    (Target("python3.13", "x86_64", ("manylinux_2_40_x86_64",)), "x86_64-manylinux_2_40"),
+    (Target("python3.13", "x86_64", ("manylinux_2_41_x86_64",)), None),
+    (Target("python3.13", "x86_64", ("musllinux_1_1_x86_64",)), "x86_64-unknown-linux-musl"),
+    (Target("python3.13", "arm64", ("musllinux_1_2_aarch64",)), "aarch64-unknown-linux-musl"),
+    (Target("python3.13", "x86_64", ("musllinux_1_3_x86_64",)), None),
+    (Target("python3.13", "x86_64", ("musllinux_1_2_x86_64", "manylinux_2_28_x86_64")), None),
+    (Target("python3.13", "x86_64", ("linux_x86_64",)), None),
+]
+
+
+@pytest.mark.parametrize(("target", "place"), PLATFORMS, ids=lambda value: str(getattr(value, "tags", value)))
+def test_platform(target: Target, place: str | None) -> None:
+    """The lowest of uv's that admits all tags of the target."""
+    assert platform(target) == place
+    arguments = compile_arguments(target, NONE)
+    assert arguments[-1:] == (["--universal"] if place is None else [place])
+
+
+@given(st.sampled_from(TARGETS))
+def test_environment_is_the_marker_of_its_target_alone(target: Target) -> None:
+    marker = Marker(environment(target))
+    assert [str(other) for other in TARGETS if marker.evaluate(other.markers)] == [str(target)]
+    assert not marker.evaluate({**target.markers, "sys_platform": "win32"})
+
+
+# --- arguments
+
+
+def test_options_become_arguments() -> None:
+    plain, full = compile_arguments(PY311, NONE), compile_arguments(PY311, ALL)
+    assert [one for one in full if one not in plain] == [
+        *("--prerelease", "allow"),
+        *("--allow-insecure-host", "host", "--allow-insecure-host", "other:8080"),
+    ]
+    installing = install_arguments(PY311, "x86_64-manylinux_2_40", Path("into"), "f", options=ALL)
+    assert installing[-4:] == ["--allow-insecure-host", "host", "--allow-insecure-host", "other:8080"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        compile_arguments(PY311, ALL),
+        listing_arguments(ALL, "2.7"),
+        install_arguments(PY311, "x86_64-manylinux_2_40", Path("into"), "f", options=ALL),
+    ],
+)
+def test_no_command_shows_an_index_or_fetches_a_python(arguments: list[str]) -> None:
+    assert not [one for one in arguments if "s3cret" in one or "index-url" in one]
+    assert "--no-python-downloads" in arguments
+    assert "--python" in arguments
+
+
+def test_index_options_become_lines() -> None:
+    assert index_lines(NONE) == []
+    assert index_lines(ALL) == [
+        "--index-url https://me:s3cret@host/simple",
+        "--extra-index-url https://other/simple",
+        "--find-links file:///srv/my%20wheels",
+        "--find-links https://host/links",
+        "--no-index",
+    ]
+
+
+def test_exclusions() -> None:
+    """Each version once; of what is asked for by URL there is no other."""
+    found = [Unfit(name="b", version="2"), Unfit(name="a", version="1"), Unfit(name="b", version="2")]
+    assert exclusions([*found, Unfit(name="c", version="3", direct=True)]) == ["a!=1", "b!=2"]
+
+
+# --- at work
+
+
+def test_version_after_version_without_a_wheel(wheelhouse: Wheelhouse, bench: Workbench) -> None:
+    """uv knows no glibc 2.26: what it offers for 2.28 is looked at again, and again."""
+    for minor in range(9):
+        wheelhouse.wheel("pkg", f"1.{minor}", f"cp311-cp311-manylinux_2_{20 + minor}_x86_64")
+        wheelhouse.wheel("other", f"1.{minor}", f"cp311-cp311-manylinux_2_{28 - minor}_x86_64")
+    assert bench.files("uv", "pkg\nother", PY311) == [
+        "other-1.8-cp311-cp311-manylinux_2_20_x86_64.whl",
+        "pkg-1.6-cp311-cp311-manylinux_2_26_x86_64.whl",
+    ]
+    problem = bench.problem("uv", "pkg>=1.7", PY311)
+    assert problem.message == (
+        "pkg 1.8 has no wheel for python3.11 on x86_64; nor have the other versions that were allowed: 1.7"
+    )
+
+
+def test_reasons_of_several_packages(wheelhouse: Wheelhouse, bench: Workbench) -> None:
+    """Nothing else is said of a package whose versions run out than why each of them was left out."""
+    wheelhouse.wheel("pkg", "1.0", "cp311-cp311-manylinux_2_28_x86_64", python=">=3.8")
+    wheelhouse.wheel("pkg", "2.0", python="<3.11")
+    problem = bench.problem("uv", "pkg", PY311)
+    assert problem.code is Code.PYTHON_UNSUPPORTED
+    assert problem.message.startswith("pkg 2.0 requires Python <3.11")
+
+
+def test_index_of_the_requirements_outdoes_that_of_the_environment(
+    wheelhouse: Wheelhouse, bench: Workbench
+) -> None:
+    """As in pip; the fixture's environment names an index that has nothing."""
+    served = Wheelhouse(bench.folder / "served")
+    served.folder.mkdir()
+    served.wheel("pkg", "1.0")
+    other = bench.folder / "other-index"
+    bench.environ["UV_DEFAULT_INDEX"] = other.as_uri()
+    with serving(Index(folder=served.folder)) as host:
+        text = f"--index-url http://{host}/simple\npkg\n"
+        assert tree(bench.dependencies("uv", text, PY311)).keys() >= {"pkg/__init__.py"}
+    assert wheelhouse.folder.is_dir()
+
+
+def test_index_that_goes_away_is_told(bench: Workbench) -> None:
+    """Its failure is not taken for that of the version that was left out before."""
+    served = Wheelhouse(bench.folder / "served")
+    served.folder.mkdir()
+    served.wheel("pkg", "1.0", "cp311-cp311-manylinux_2_28_x86_64")
+    bench.environ["UV_HTTP_RETRIES"] = "0"
+    wanted = bench.requirements("--index-url http://127.0.0.1:1/simple\npkg\n", PY311)
+    with pytest.raises(Exception, match="could not be fetched"):
+        bench.backend("uv").resolve(wanted, PY311, bench.work(), (Unfit(name="pkg", version="1.0"),))
+
+
+def test_configuration_of_the_current_folder_has_no_part(
+    wheelhouse: Wheelhouse, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in resolving nor in installing: `no-deps` there would leave dependencies out."""
+    wheelhouse.wheel("pkg", requires=["dep"])
+    wheelhouse.wheel("dep", "1.0")
+    wheelhouse.wheel("dep", "2.0")
+    (bench.folder / "pyproject.toml").write_text(
+        '[tool.uv]\nconstraint-dependencies = ["dep<2"]\n'
+        '[tool.uv.pip]\nno-deps = true\nlink-mode = "symlink"\n'
+    )
+    monkeypatch.chdir(bench.folder)
+    dependencies = bench.dependencies("uv", "pkg", PY311)
+    assert [wheel.filename for wheel in dependencies.wheels] == [
+        "dep-2.0-py3-none-any.whl",
+        "pkg-1.0-py3-none-any.whl",
+    ]
+    assert not [file for file in dependencies.files.values() if file.is_symlink()]
+
+
+def test_cache_of_uv_stays_as_it_is(wheelhouse: Wheelhouse, bench: Workbench) -> None:
+    """What was installed before by hard links is the same after programs got their permissions."""
+    bench.environ["UV_LINK_MODE"] = "hardlink"
+    wheelhouse.wheel("pkg", files={"pkg.py": "", "pkg-1.0.data/data/bin/tool": "#!/bin/sh\n"})
+    first = bench.dependencies("uv", "pkg", PY311)
+    program = first.files["bin/tool"]
+    assert program.stat().st_nlink == 1
+    assert program.stat().st_mode & 0o777 == 0o755
+    assert tree(bench.dependencies("uv", "pkg", PY311)) == tree(first)
+
+
+def test_each_file_is_fetched_once(bench: Workbench) -> None:
+    served = Wheelhouse(bench.folder / "served")
+    served.folder.mkdir()
+    served.wheel("pkg", requires=["dep"])
+    served.wheel("dep", tag="cp311-cp311-manylinux_2_17_x86_64")
+    index = Index(folder=served.folder)
+    with serving(index) as host:
+        bench.dependencies("uv", f"--index-url http://{host}/simple\npkg\n", PY311)
+    assert index.fetched == {
+        "pkg-1.0-py3-none-any.whl": 1,
+        "dep-1.0-cp311-cp311-manylinux_2_17_x86_64.whl": 1,
+    }
