@@ -14,9 +14,10 @@ import stat
 import struct
 import zlib
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from deflate import deflate_compress
 
@@ -54,58 +55,65 @@ class Archived:
         return b64encode(bytes.fromhex(self.sha256)).decode()
 
 
+def _nothing() -> None:
+    pass
+
+
+def write_zip(tree: Tree, path: Path, *, check: Callable[[], None] = _nothing) -> Archived:
+    """Write a zip of the files; raises `BundleError` when they are too many or too large for one.
+
+    `check` is called before each file; what it raises ends the work.
+    """
+    _check_fits(tree)
+    central: list[bytes] = []
+    unzipped = 0
+    with path.open("wb") as file:
+        out = _Hashing(file)
+        for name, source in sorted(tree.items()):
+            check()
+            content = source.read_bytes()
+            unzipped += len(content)
+            central.append(_write_member(out, name, content, file_mode(source)))
+        start = out.position
+        directory = b"".join(central)
+        end = _END.pack(b"PK\5\6", 0, 0, len(central), len(central), len(directory), start, 0)
+        out.write(directory + end)
+    return Archived(size=out.position, unzipped=unzipped, sha256=out.sha256.hexdigest())
+
+
+def _check_fits(tree: Tree) -> None:
+    if len(tree) > _MAX_ENTRIES:
+        raise _too_large(f"{len(tree):,} files are more than the {_MAX_ENTRIES:,} that a zip can hold")
+    size = sum(source.stat().st_size + len(name.encode()) + _LOCAL.size for name, source in tree.items())
+    if size > _MAX_BYTES:  # deflated they might fit, but not into Lambda
+        raise _too_large(f"{size:,} bytes are more than the 4 GiB that a zip can hold")
+
+
 class _Hashing:
     """A file that is hashed as it is written."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self._sha256 = hashlib.sha256()
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
         self.position = 0
 
     def write(self, data: bytes) -> None:
         self._file.write(data)
-        self._sha256.update(data)
+        self.sha256.update(data)
         self.position += len(data)
 
-    def close(self) -> str:
-        self._file.close()
-        return self._sha256.hexdigest()
 
-
-def write_zip(tree: Tree, path: Path) -> Archived:
-    """Write a zip of the files; raises `BundleError` when they are too many or too large for one."""
-    if len(tree) > _MAX_ENTRIES:
-        raise _too_large(f"{len(tree):,} files are more than the {_MAX_ENTRIES:,} that a zip can hold")
-    out = _Hashing(path)
-    try:
-        central, unzipped = _write_members(tree, out)
-        start = out.position
-        for record in central:
-            out.write(record)
-        out.write(_END.pack(b"PK\5\6", 0, 0, len(central), len(central), out.position - start, start, 0))
-    finally:
-        sha256 = out.close()
-    return Archived(size=out.position, unzipped=unzipped, sha256=sha256)
-
-
-def _write_members(tree: Tree, out: _Hashing) -> tuple[list[bytes], int]:
-    central: list[bytes] = []
-    unzipped = 0
-    for name, source in sorted(tree.items()):
-        content = source.read_bytes()
-        unzipped += len(content)
-        method, data = _compress(content)
-        encoded = name.encode()
-        flags = 0 if name.isascii() else _UTF8
-        common = (flags, method, 0, _DOS_DATE, zlib.crc32(content), len(data), len(content), len(encoded), 0)
-        offset = out.position
-        if offset + len(data) > _MAX_BYTES:
-            raise _too_large("the files are more than the 4 GiB that a zip can hold")
-        out.write(_LOCAL.pack(b"PK\3\4", 20, *common) + encoded)
-        out.write(data)
-        mode = (stat.S_IFREG | file_mode(source)) << 16
-        central.append(_CENTRAL.pack(b"PK\1\2", _UNIX, 20, *common, 0, 0, 0, mode, offset) + encoded)
-    return central, unzipped
+def _write_member(out: _Hashing, name: str, content: bytes, mode: int) -> bytes:
+    """Write a file's header and content; its record for the central directory."""
+    method, data = _compress(content)
+    encoded = name.encode()
+    flags = 0 if name.isascii() else _UTF8
+    common = (flags, method, 0, _DOS_DATE, zlib.crc32(content), len(data), len(content), len(encoded), 0)
+    offset = out.position
+    out.write(_LOCAL.pack(b"PK\3\4", 20, *common) + encoded)
+    out.write(data)
+    attributes = (stat.S_IFREG | mode) << 16
+    return _CENTRAL.pack(b"PK\1\2", _UNIX, 20, *common, 0, 0, 0, attributes, offset) + encoded
 
 
 def _compress(content: bytes) -> tuple[int, bytes]:
@@ -118,17 +126,21 @@ def _too_large(message: str) -> BundleError:
     return BundleError(Problem(code=Code.ARTIFACT_TOO_LARGE, message=message, hint=hint))
 
 
-def write_folder(tree: Tree, path: Path) -> Archived:
-    """Write a folder of the files, real copies with the permissions that Lambda needs."""
+def write_folder(tree: Tree, path: Path, *, check: Callable[[], None] = _nothing) -> Archived:
+    """Write a folder of the files, real copies with the permissions that Lambda needs.
+
+    `check` is called before each file; what it raises ends the work.
+    """
     digest = hashlib.sha256()
     size = 0
     path.mkdir(parents=True)
     for name, source in sorted(tree.items()):
+        check()
+        content, mode = source.read_bytes(), file_mode(source)
         destination = path / name
         destination.parent.mkdir(parents=True, exist_ok=True)
-        content = source.read_bytes()
-        destination.write_bytes(content)
-        mode = file_mode(source)
+        with destination.open("xb") as file:  # two names can be one file where upper and lower case are one
+            file.write(content)
         destination.chmod(mode)
         size += len(content)
         digest.update(f"{name}\0{mode:o}\0{hashlib.sha256(content).hexdigest()}\n".encode())
@@ -153,7 +165,8 @@ def publish(temporary: Path, destination: Path, *, stale: Iterable[Path]) -> Non
     elif temporary.is_dir():
         destination.unlink(missing_ok=True)
     temporary.replace(destination)
-    for path in (old, *stale):
+    shutil.rmtree(old, ignore_errors=True)  # what stays of it goes with the folder that it is in
+    for path in stale:
         remove(path)
 
 

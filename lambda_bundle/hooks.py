@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,10 +26,22 @@ def run(
 
     Raises `BundleError` with the output when one fails, or when they take longer than `timeout` seconds.
     """
-    if not commands:
-        return
-    completed = children.run(" && ".join(commands), cwd=folder, environ=environ, timeout=timeout)
+    completed = children.run(
+        _script(commands), cwd=folder, environ=environ, timeout=timeout, shown=" && ".join(commands)
+    )
     if completed.code:
         raise completed.failure(
-            "a hook", hint="the command ran in a copy of the sources; run it there by hand to see more"
+            "a hook",
+            hint="hooks work in a copy of the sources: what is outside the entry, or left out of the bundle, "
+            "is not there; LAMBDA_BUNDLE_ENTRY is the original folder",
         )
+
+
+def _script(commands: Sequence[str]) -> str:
+    """The commands for the system's shell; in POSIX's, each is a group on lines of its own.
+
+    Otherwise a comment at the end of one would swallow the next, and a `;` or `&` in it would tear it apart.
+    The colon is there because a group needs a command, and one may be nothing but a comment.
+    """
+    groups = commands if os.name == "nt" else [f"{{ :\n{command}\n}}" for command in commands]
+    return " && ".join(groups)

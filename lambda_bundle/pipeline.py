@@ -5,33 +5,36 @@ The only module that knows the order of the stages; no stage calls another.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from lambda_bundle import archive, hooks, manifest, requirements
 from lambda_bundle.backends import Backends
-from lambda_bundle.config import artifact_name
-from lambda_bundle.errors import BundleError, Problem, Stage
+from lambda_bundle.entries import artifact_name
+from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where
 from lambda_bundle.installed import refresh_records
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
-from lambda_bundle.process import Children, Stopped
+from lambda_bundle.process import Children, Stopped, held_back
 from lambda_bundle.reqfile import Requirements
-from lambda_bundle.result import Artifact, Result
-from lambda_bundle.stage import DEFAULT_EXCLUDES, HOOK_LEFTOVERS, Tree, copy, file_mode, merge, scan
+from lambda_bundle.result import Artifact, Result, Status
+from lambda_bundle.stage import DEFAULT_EXCLUDES, HOOK_LEFTOVERS, Tree, copy, detach, file_mode, merge, scan
 from lambda_bundle.store import NOTHING, DependencySet, Store
 
 WORK_PREFIX = ".lambda-bundle-"
 """How the folders begin that a run works in, inside the output folder; `clean` removes what a crash left."""
-_HEARTBEAT = 0.5
-"""Seconds between looks at whether somebody pressed Ctrl-C (a wait without end ignores it on Windows)."""
+_HEARTBEAT = 0.1
+"""Seconds between looks at whether somebody pressed Ctrl-C."""
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Progress:
@@ -53,139 +56,186 @@ def bundle(
     progress: Progress | None = None,
     known: Sequence[str] | None = None,
 ) -> tuple[Result, ...]:
-    """Build every job, at most `workers` at once (default: one for each CPU); results in the order of the jobs.
+    """Build every job, at most `workers` at once (default: one for each CPU).
 
-    A failing job does not stop the others unless `fail_fast`; its problems are in its result, and the artifact
-    of an earlier run is removed, so that nobody deploys it by mistake. `environ` is the environment of hooks
-    and backends (default: this process's). `known` holds every name that `bundles.toml` declares: rows of
-    others leave the manifest. Raises `BundleError` when the manifest cannot be written, and
-    `KeyboardInterrupt` when interrupted, with every child ended and nothing half-written.
+    Returns a result for each job, in the order of the jobs. A failing job does not stop the others unless
+    `fail_fast`; its problems are in its result, and the artifact of an earlier run is removed, so that nobody
+    deploys it by mistake. `environ` is the environment of hooks and backends (default: this process's).
+    `known` holds every name that `bundles.toml` declares: rows of others leave the manifest. Raises
+    `BundleError` when the output folder or its manifest cannot be read or written, and `KeyboardInterrupt`
+    when interrupted, with every child ended and nothing half-written.
     """
-    environ = dict(os.environ if environ is None else environ)
-    workers = workers or os.cpu_count() or 1
-    results: dict[str, Result] = {}
-    with _Run(environ, workers, progress or Progress()) as run:
-        try:
-            run.all(jobs, results, fail_fast=fail_fast)
-        finally:
-            for output in dict.fromkeys(job.output for job in jobs):
-                ours = [result for result in results.values() if result.job.output == output]
-                manifest.update(output, ours, known=known)
-    return tuple(results[job.name] for job in jobs)
+    children = Children()
+    opened = _open(
+        {job.output: None for job in jobs},
+        workers=workers or _cpus(),
+        children=children,
+        environ=dict(os.environ if environ is None else environ),
+        progress=progress or Progress(),
+    )
+    with held_back() as signals, ThreadPoolExecutor(1) as aside:
+        ending = aside.submit(_bundle, jobs, opened, fail_fast=fail_fast, known=known)
+        heard = 0
+        while not ending.done():
+            wait([ending], timeout=_HEARTBEAT)
+            if heard < len(signals):
+                heard = len(signals)
+                children.stop()
+    return ending.result()
 
 
+def _cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _bundle(
+    jobs: Sequence[Job],
+    opened: AbstractContextManager[_Run],
+    *,
+    fail_fast: bool,
+    known: Sequence[str] | None,
+) -> tuple[Result, ...]:
+    futures: list[Future[Result]] = []
+    try:
+        with opened as run:
+            futures += [run.pool.submit(_one, run, job) for job in jobs]
+            for future in as_completed(futures):
+                result = future.result()
+                run.progress.finished(result)
+                if fail_fast and result.status == "failed" and not run.children.stopped:
+                    run.children.stop()
+    finally:  # whatever happens, the manifest tells what is there
+        ended = [future.result() for future in futures if future.exception() is None]
+        for output in dict.fromkeys(result.job.output for result in ended):
+            manifest.update(output, [one for one in ended if one.job.output == output], known=known)
+    return tuple(future.result() for future in futures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Output:
+    """What a run has for each output folder."""
+
+    folder: Path
+    """For the work, on the same disk as the artifacts: moving them into place is one step."""
+    store: Store
+    listed: frozenset[str]
+    """The artifacts that the manifest named when the run began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """What the jobs of one run share, and what must be gone when it ends."""
+    """What the jobs of one run share."""
 
-    def __init__(self, environ: Mapping[str, str], workers: int, progress: Progress) -> None:
-        self._environ, self._workers, self._progress = environ, workers, progress
-        self._children = Children()
-        self._stack = ExitStack()
+    pool: Executor
+    children: Children
+    environ: Mapping[str, str]
+    progress: Progress
+    backends: Backends
+    scratch: Path
+    """For the backends' own files."""
+    outputs: Mapping[Path, _Output]
 
-    def __enter__(self) -> _Run:
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="lambda-bundle-"))
-        self._scratch = Path(folder)
-        self._backends = Backends(self._children, self._environ, self._scratch)
-        self._pool = self._stack.enter_context(ThreadPoolExecutor(self._workers))
-        self._building = self._stack.enter_context(ThreadPoolExecutor(self._workers))
-        self._folders: dict[Path, Path] = {}
-        self._stores: dict[Path, Store] = {}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._children.stop()
-        self._stack.close()
-
-    def all(self, jobs: Sequence[Job], results: dict[str, Result], *, fail_fast: bool) -> None:
-        """Run every job and note its result as soon as it is there."""
-        try:
-            for output in dict.fromkeys(job.output for job in jobs):
-                self._prepare(output)
-            pending: dict[Future[Result], Job] = {self._pool.submit(self._one, job): job for job in jobs}
-            while pending:
-                done, _ = wait(pending, timeout=_HEARTBEAT, return_when=FIRST_COMPLETED)
-                for future in done:
-                    result = future.result()
-                    results[pending.pop(future).name] = result
-                    self._progress.finished(result)
-                    if fail_fast and result.status == "failed":
-                        self._children.stop()
-        except KeyboardInterrupt:
-            self._children.stop()
-            self._pool.shutdown(cancel_futures=True)
-            raise
-
-    def _prepare(self, output: Path) -> None:
-        """A folder to work in, on the same disk as the artifacts: moving them into place is one step."""
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=output))
-        except OSError as error:
-            raise manifest.unwritable(output, error) from None
-        self._folders[output] = Path(folder)
-        self._stores[output] = Store(Path(folder, "dependencies"), self._building)
-
-    def _one(self, job: Job) -> Result:
-        """One job, with whatever goes wrong in it as part of its result."""
-        began = time.monotonic()
-        if self._children.stopped:
-            return Result(job=job, status="cancelled", problems=job.warnings)
-        try:
-            artifact, warnings = _Work(self, job).build()
-        except BundleError as error:
-            problems = error.problems
-        except Stopped:
-            return Result(
-                job=job, status="cancelled", seconds=time.monotonic() - began, problems=job.warnings
-            )
-        else:
-            problems = (*job.warnings, *warnings)
-            seconds = time.monotonic() - began
-            return Result(job=job, status="built", seconds=seconds, artifact=artifact, problems=problems)
-        with suppress(OSError):
-            for form in ("zip", "dir"):
-                archive.remove(job.output / artifact_name(job.name, form))
-        seconds = time.monotonic() - began
-        return Result(job=job, status="failed", seconds=seconds, problems=(*job.warnings, *problems))
-
-    def folder(self, job: Job) -> Path:
-        """An empty folder for a job, on the disk of its output."""
-        return Path(tempfile.mkdtemp(prefix=f"{job.name}-", dir=self._folders[job.output]))
+    def stale(self, job: Job) -> Iterator[Path]:
+        """What an earlier run left of a job in the other format; an unlisted folder is not ours."""
+        other = artifact_name(job.name, "dir" if job.format == "zip" else "zip")
+        if job.format == "dir" or other in self.outputs[job.output].listed:
+            yield job.output / other
 
     def dependencies(self, job: Job, wanted: Requirements, environ: Mapping[str, str]) -> DependencySet:
         """The dependency set that a job asks for."""
+        # What a backend cannot clean up when it is ended goes with our own folder.
+        temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self.scratch))
         work = Work(
-            children=self._children,
-            environ=environ,
-            folder=Path(tempfile.mkdtemp(dir=self._scratch)),
+            children=self.children,
+            environ={**environ, **temporary},
+            folder=Path(tempfile.mkdtemp(dir=self.scratch)),
             timeout=job.timeout,
             secrets=wanted.secrets,
         )
-        return self._stores[job.output].dependencies(
-            wanted, job.target, self._backends.get(job.backend), work
+        store = self.outputs[job.output].store
+        return store.dependencies(wanted, job.target, self.backends.get(job.backend), work)
+
+
+@contextmanager
+def _open(
+    outputs: Iterable[Path],
+    *,
+    workers: int,
+    children: Children,
+    environ: Mapping[str, str],
+    progress: Progress,
+) -> Iterator[_Run]:
+    """A run; at its end no command runs, no thread works, and no folder is left."""
+    with ExitStack() as stack:
+        scratch = _temporary(stack, prefix=WORK_PREFIX.removeprefix("."))
+        folders = {output: _prepare(stack, output) for output in outputs}
+        building = stack.enter_context(ThreadPoolExecutor(workers))
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        stack.callback(children.stop)
+        yield _Run(
+            pool=pool,
+            children=children,
+            environ=environ,
+            progress=progress,
+            backends=Backends(children, environ, scratch),
+            scratch=scratch,
+            outputs={
+                output: _Output(
+                    folder=folder,
+                    store=Store(folder / "dependencies", building),
+                    listed=frozenset(row["path"] for row in manifest.read(output).values()),
+                )
+                for output, folder in folders.items()
+            },
         )
 
-    @property
-    def children(self) -> Children:
-        """The running commands."""
-        return self._children
 
-    @property
-    def environ(self) -> Mapping[str, str]:
-        """The environment that the run began in."""
-        return self._environ
+def _prepare(stack: ExitStack, output: Path) -> Path:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        return _temporary(stack, prefix=WORK_PREFIX, parent=output)
+    except OSError as error:
+        raise manifest.unwritable(output, error) from None
 
-    @property
-    def progress(self) -> Progress:
-        """Who hears what happens."""
-        return self._progress
+
+def _temporary(stack: ExitStack, *, prefix: str, parent: Path | None = None) -> Path:
+    """A folder that is removed in the end; what somebody is still writing there is no reason to fail then."""
+    folder = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
+    return Path(stack.enter_context(folder))
+
+
+def _one(run: _Run, job: Job) -> Result:
+    """One job, with whatever goes wrong in it as part of its result."""
+    began = time.monotonic()
+    status: Status = "cancelled"
+    artifact: Artifact | None = None
+    problems: tuple[Problem, ...] = ()
+    try:
+        with ExitStack() as stack:
+            artifact, problems = _Work(run, job, stack).build()
+        status = "built"
+    except BundleError as error:
+        status, problems = "failed", error.problems
+        with suppress(OSError):
+            for path in (job.artifact, *run.stale(job)):
+                archive.remove(path)
+    except Stopped:
+        pass
+    return Result(
+        job=job,
+        status=status,
+        seconds=time.monotonic() - began,
+        artifact=artifact,
+        problems=(*job.warnings, *problems),
+    )
 
 
 class _Work:
     """One job on its way through the stages."""
 
-    def __init__(self, run: _Run, job: Job) -> None:
-        self._run, self._job = run, job
+    def __init__(self, run: _Run, job: Job, stack: ExitStack) -> None:
+        self._run, self._job, self._stack = run, job, stack
         self._environ = {**run.environ, **dict(job.env)}
         self._staged: Path | None = None
 
@@ -193,16 +243,18 @@ class _Work:
         """All stages; what was published, and warnings."""
         job = self._job
         with self._stage("stage"):
+            exclude = (*DEFAULT_EXCLUDES, *job.exclude)
             sources: Tree = scan(
-                job.sources, exclude=(*DEFAULT_EXCLUDES, *job.exclude), include=job.include, skip=job.output
+                job.sources, exclude=exclude, include=job.include, environments=False, skip=job.output
             )
-            excluded = requirements.FILE_NAME not in sources
+            left_out = requirements.FILE_NAME not in sources
             inputs = _hashes(sources)
         if job.before:
             with self._stage("before hooks"):
                 sources = self._with_hooks(job.before, sources)
         with self._stage("requirements"):
-            wanted = self._wanted(excluded=excluded)
+            # One that is left out of the bundle counts all the same, unless hooks have made another.
+            wanted = self._wanted(excluded=left_out and requirements.FILE_NAME not in sources)
         with self._stage("install"):
             dependencies = NOTHING if wanted is None else self._run.dependencies(job, wanted, self._environ)
             tree: Tree = merge(sources, dependencies.files, dependencies.owner)
@@ -210,35 +262,52 @@ class _Work:
             with self._stage("after hooks"):
                 tree = self._with_hooks(job.after, tree, infos=dependencies.infos)
         with self._stage("archive"):
-            temporary = self._run.folder(job) / job.artifact.name
+            temporary = self._folder() / job.artifact.name
             write = archive.write_zip if job.format == "zip" else archive.write_folder
-            archived = write({f"{job.prefix}{path}": source for path, source in tree.items()}, temporary)
+            content = {f"{job.prefix}{path}": source for path, source in tree.items()}
+            archived = write(content, temporary, check=self._run.children.check)
         with self._stage("publish"):
-            stale = [
-                job.output / artifact_name(job.name, form) for form in ("zip", "dir") if form != job.format
-            ]
-            archive.publish(temporary, job.artifact, stale=stale)
+            archive.publish(temporary, job.artifact, stale=self._run.stale(job))
         digest = _digest(job, inputs, dependencies)
         return Artifact(archived=archived, wheels=dependencies.wheels, digest=digest), dependencies.warnings
 
     @contextmanager
     def _stage(self, stage: Stage) -> Iterator[None]:
         """A stage: heard by whoever follows the progress, and named in its problems."""
-        if self._run.children.stopped:
-            raise Stopped
+        self._run.children.check()
         self._run.progress.entered(self._job, stage)
         try:
             yield
         except BundleError as error:
-            raise BundleError(*(one.at(name=self._job.name, stage=stage) for one in error.problems)) from None
+            problems = error.problems
         except OSError as error:
-            problem = manifest.unwritable(self._job.output, error).problems[0]
-            raise BundleError(problem.at(name=self._job.name, stage=stage)) from None
+            problems = self._refused(error).problems
+        else:
+            return
+        raise BundleError(*(problem.at(name=self._job.name, stage=stage) for problem in problems))
+
+    def _folder(self) -> Path:
+        """An empty folder that is there as long as this job runs."""
+        parent = self._run.outputs[self._job.output].folder
+        return _temporary(self._stack, prefix=f"{self._job.name}-", parent=parent)
+
+    def _refused(self, error: OSError) -> BundleError:
+        """The error for what the system refused: to read the sources, or to write what becomes of them."""
+        job, file = self._job, Path(str(error.filename or self._job.output))
+        theirs = file.is_relative_to(job.sources) and not file.is_relative_to(job.output)
+        if theirs and error.errno not in _NO_ROOM:
+            where = Where(file=self._place.shown(file))
+            message = f"cannot be read any more: {error.strerror}"
+            hint = "it was there when the work began: leave the sources alone meanwhile, and run it again"
+            return BundleError(Problem(code=Code.UNUSABLE_FILE, message=message, where=where, hint=hint))
+        if theirs or file.is_relative_to(job.output):  # where in there we work is no business of the user's
+            error = OSError(error.errno, error.strerror)
+        return manifest.unwritable(job.output, error)
 
     def _with_hooks(self, commands: Sequence[str], tree: Tree, infos: Sequence[str] = ()) -> Tree:
         """Run hooks in a copy of the tree; the files that they leave."""
         if self._staged is None:
-            self._staged = self._run.folder(self._job)
+            self._staged = self._folder()
         folder = self._staged
         copy({path: source for path, source in tree.items() if folder not in source.parents}, folder)
         job = self._job
@@ -248,13 +317,20 @@ class _Work:
         environ = {**self._environ, **told}
         hooks.run(commands, folder=folder, environ=environ, timeout=job.timeout, children=self._run.children)
         refresh_records(folder, infos)
-        return scan(folder, exclude=HOOK_LEFTOVERS)
+        hint = "let the hook remove it when it is done"
+        left = scan(folder, exclude=HOOK_LEFTOVERS, environments=False, hint=hint)
+        detach(left, folder)
+        return {path: folder / path for path in left}
+
+    @property
+    def _place(self) -> requirements.Place:
+        return requirements.Place(root=self._job.root, entry=self._job.sources, staged=self._staged)
 
     def _wanted(self, *, excluded: bool) -> Requirements | None:
-        job = self._job
-        place = requirements.Place(root=job.root, entry=job.sources, staged=self._staged)
-        path = requirements.find(place, excluded=excluded)
-        return None if path is None else requirements.gather(place, path, job.target, self._environ)
+        path = requirements.find(self._place, excluded=excluded)
+        if path is None:
+            return None
+        return requirements.gather(self._place, path, self._job.target, self._environ)
 
 
 def _hashes(tree: Tree) -> list[list[str]]:

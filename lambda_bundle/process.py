@@ -1,34 +1,33 @@
 """Run commands, stop them all, and keep credentials out of what they print.
 
-The only module that knows `subprocess`. Every child leads a process group of its own, so that stopping
-it stops what it started, and a Ctrl-C on the terminal reaches this program alone.
+The only module that knows `subprocess`. Every child leads a session of its own, so that stopping it stops
+what it started, and a Ctrl-C on the terminal reaches this program alone.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import IO
 
 from lambda_bundle.errors import BundleError, Code, Problem
 
 GRACE = 3.0
 """Seconds between asking a child to end and ending it."""
-_KEPT = 1 << 20
+KEPT = 4 << 20
 """Bytes of a command's output that are kept, from its end."""
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:/{1,3})[^/\s'\"<>@]+@")
-_QUERY = re.compile(
-    r"(?P<name>[?&][\w.-]*(?:token|key|secret|pass|passwd|password|auth|sig|signature|credential)=)[^&\s'\"#]+",
-    re.IGNORECASE,
-)
+_LINGER = 1.0
+"""Seconds to wait for the end of what an ended command wrote: a daemon may hold it open for ever."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
@@ -46,18 +45,10 @@ class Completed:
     def failure(self, what: str, *, hint: str | None = None) -> BundleError:
         """The error that says that this command failed; `what` is what the user knows it by."""
         how = f"was ended by signal {-self.code}" if self.code < 0 else f"ended with exit code {self.code}"
-        detail = f"$ {self.command}\n{self.output.strip()}".strip()
+        detail = _transcript(self.command, self.output)
         return BundleError(
             Problem(code=Code.COMMAND_FAILED, message=f"{what} {how}", hint=hint, detail=detail)
         )
-
-
-def mask(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without credentials: those in URLs, and the given values wherever they stand."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        if secret:
-            text = text.replace(secret, "****")
-    return _QUERY.sub(r"\g<name>****", _USERINFO.sub(r"\g<scheme>****@", text))
 
 
 class Children:
@@ -76,46 +67,52 @@ class Children:
         environ: Mapping[str, str],
         timeout: float,
         secrets: Iterable[str] = (),
+        shown: str | None = None,
     ) -> Completed:
         """Run a command (a string goes through the shell) to its end, without standard input.
 
-        `timeout` is in seconds. Raises `BundleError` when the command cannot be started or takes too long,
-        and `Stopped` when `stop` was called. The output is masked.
+        `timeout` is in seconds; `shown` is what the command is called in messages. Whatever it started and
+        left behind is ended with it. Raises `BundleError` when the command cannot be started or takes too
+        long, and `Stopped` when `stop` was called. What comes out is masked.
         """
-        shown = mask(command if isinstance(command, str) else _join(command), secrets)
-        # A file rather than a pipe: a background process that a hook leaves behind would keep a pipe open.
-        with tempfile.TemporaryFile() as output:
-            child = self._start(command, shown, cwd=cwd, environ=environ, output=output.fileno())
-            try:
-                code = child.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self._kill(child)
-                raise BundleError(
-                    Problem(
-                        code=Code.COMMAND_TIMED_OUT,
-                        message=f"a command was stopped because it took longer than {timeout:g} s",
-                        hint="raise `timeout` (seconds that one command may take) if it needs longer",
-                        detail=f"$ {shown}\n{mask(_tail(output.fileno()), secrets).strip()}".strip(),
-                    )
-                ) from None
-            finally:
-                self._forget(child)
-            text = mask(_tail(output.fileno()), secrets)
-        if self._stopped:
-            raise Stopped
+        secrets = tuple(secrets)
+        shown = mask(shown or (command if isinstance(command, str) else shlex.join(command)), secrets)
+        child = self._start(command, shown, cwd=cwd, environ=environ)
+        output = _Output(child)
+        late = threading.Event()
+        # A timer rather than `wait(timeout)`, which polls and so adds up to 50 ms to every command.
+        timer = threading.Timer(min(timeout, threading.TIMEOUT_MAX), _end, (child, late))
+        timer.daemon = True
+        timer.start()
+        try:
+            code = child.wait()
+        finally:
+            timer.cancel()
+            self._forget(child)
+        text = mask(output.text(), secrets)
+        self.check()
+        if late.is_set():
+            raise _timed_out(shown, text, timeout)
         return Completed(command=shown, code=code, output=text)
 
     def stop(self) -> None:
-        """End every running command and whatever it started; returns when all are gone."""
+        """Ask every running command, and whatever it started, to end; every `run` raises `Stopped` then.
+
+        What has not ended after `GRACE` seconds is ended, and a second call does that at once.
+        """
         with self._lock:
-            self._stopped = True
-            running = tuple(self._running)
-        for child in running:
-            _signal(child, gently=True)
-        for child in running:
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(GRACE)
-            self._kill(child)
+            again, self._stopped = self._stopped, True
+            if self._running and not again:
+                timer = threading.Timer(GRACE, self.stop)
+                timer.daemon = True
+                timer.start()
+            for child in self._running:
+                _signal(child, gently=not again)
+
+    def check(self) -> None:
+        """Raise `Stopped` when `stop` was called."""
+        if self._stopped:
+            raise Stopped
 
     @property
     def stopped(self) -> bool:
@@ -123,63 +120,177 @@ class Children:
         return self._stopped
 
     def _start(
-        self, command: Sequence[str] | str, shown: str, *, cwd: Path, environ: Mapping[str, str], output: int
+        self, command: Sequence[str] | str, shown: str, *, cwd: Path, environ: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:
         with self._lock:  # so that none starts behind the back of `stop`
-            if self._stopped:
-                raise Stopped
+            self.check()
             try:
                 child = subprocess.Popen(
                     command,
-                    shell=isinstance(command, str),  # noqa: S602 - hooks are shell scripts by definition
+                    shell=isinstance(command, str),  # hooks are shell scripts by definition
                     cwd=cwd,
                     env=dict(environ),
                     stdin=subprocess.DEVNULL,
-                    stdout=output,
+                    stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                     creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
                 )
-            except OSError as error:
-                raise BundleError(
-                    Problem(
-                        code=Code.COMMAND_FAILED,
-                        message=f"the command could not be started ({error.strerror}): {shown}",
-                        hint="install it, or put it on PATH",
-                    )
-                ) from None
+            except (OSError, ValueError) as error:  # ValueError: what no system can take, such as a null byte
+                raise _not_started(error, shown, cwd) from None
             self._running.add(child)
             return child
 
     def _forget(self, child: subprocess.Popen[bytes]) -> None:
-        _signal(child, gently=False)  # nothing that it left in the background survives it
         with self._lock:
             self._running.discard(child)
-
-    @staticmethod
-    def _kill(child: subprocess.Popen[bytes]) -> None:
-        _signal(child, gently=False)
+            _signal(child, gently=False)  # nothing that it left in the background survives it
         child.wait()
 
 
+class _Output:
+    """What a child writes, read as it comes so that it never waits for us; the end of it is kept.
+
+    A pipe and not a file: what a script writes to /dev/stderr would truncate a file.
+    """
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._kept = bytearray()
+        self._cut = False
+        self._thread = threading.Thread(target=self._read, args=(child.stdout,), daemon=True)
+        self._thread.start()
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            while chunk := os.read(pipe.fileno(), 1 << 16):
+                self._kept += chunk
+                self._cut = self._cut or len(self._kept) > KEPT
+                del self._kept[:-KEPT]
+
+    def text(self) -> str:
+        """All of it when the child has ended; from the beginning of a line where it was too much."""
+        self._thread.join(_LINGER)
+        kept = bytes(self._kept)
+        if self._cut:  # half a line could hold half a password, which nothing would mask
+            kept = kept.partition(b"\n")[2]
+        return kept.decode(errors="replace").replace("\r\n", "\n")
+
+
+def _end(child: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    _signal(child, gently=False)
+
+
 def _signal(child: subprocess.Popen[bytes], *, gently: bool) -> None:
+    """Ask a child and whatever it started to end, or end them."""
     if sys.platform == "win32":
         if child.poll() is None:
-            subprocess.run(  # noqa: S603
-                ["taskkill", "/F", "/T", "/PID", str(child.pid)],  # noqa: S607
+            subprocess.run(
+                ["taskkill", "/F", "/T", "/PID", str(child.pid)],  # noqa: S607 - part of every Windows
                 capture_output=True,
                 check=False,
             )
         return
+    number = signal.SIGTERM if gently else signal.SIGKILL
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGTERM if gently else signal.SIGKILL)
+        os.killpg(child.pid, number)
+    for pid in _elsewhere(child.pid):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
-def _tail(descriptor: int) -> str:
-    size = os.fstat(descriptor).st_size
-    os.lseek(descriptor, max(0, size - _KEPT), os.SEEK_SET)
-    return os.read(descriptor, _KEPT).decode(errors="replace").replace("\r\n", "\n")
+def _elsewhere(session: int) -> Iterator[int]:
+    """The processes of a session outside its leader's group, where the system has /proc.
+
+    `timeout`, and every shell with job control, gives what it starts a group of its own.
+    """
+    with suppress(FileNotFoundError):
+        for name in os.listdir("/proc"):  # noqa: PTH208 - hundreds of names, after every command
+            with suppress(ValueError, ProcessLookupError, PermissionError):
+                if os.getsid(int(name)) == session != os.getpgid(int(name)):
+                    yield int(name)
 
 
-def _join(command: Sequence[str]) -> str:
-    return " ".join(part if re.fullmatch(r"[\w./:=@%+,-]+", part) else f"'{part}'" for part in command)
+def _timed_out(shown: str, output: str, timeout: float) -> BundleError:
+    return BundleError(
+        Problem(
+            code=Code.COMMAND_TIMED_OUT,
+            message=f"a command was stopped because it took longer than {timeout:g} s",
+            hint="raise `timeout` (seconds that one command may take) if it needs longer",
+            detail=_transcript(shown, output),
+        )
+    )
+
+
+def _not_started(error: OSError | ValueError, shown: str, cwd: Path) -> BundleError:
+    why: str | None = str(error)
+    hint = "install it, or put it on PATH"
+    if isinstance(error, OSError):
+        why = error.strerror
+        if str(error.filename) == str(cwd):
+            why, hint = f"{why}: {cwd}", "the folder that it was to work in is gone: run it again"
+    message = f"the command could not be started ({why}): {shown}"
+    return BundleError(Problem(code=Code.COMMAND_FAILED, message=message, hint=hint))
+
+
+def _transcript(shown: str, output: str) -> str:
+    return f"$ {shown}\n{output.strip()}".strip()
+
+
+@contextmanager
+def held_back() -> Iterator[Sequence[int]]:
+    """Ctrl-C, and SIGTERM where it has a handler, take effect at the end; meanwhile, those that have come.
+
+    They would break into the main thread between any two instructions, and neither locks nor cleaning up
+    survive that.
+    """
+    came: list[int] = []
+    handlers: dict[signal.Signals, Callable[[int, FrameType | None], object]] = {}
+    if threading.current_thread() is threading.main_thread():  # no other sets handlers, nor is broken into
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handlers[number] = handler
+                signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield came
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        handlers[signal.Signals(came[0])](came[0], None)
+
+
+_USERINFO = re.compile(
+    # Behind whatever scheme somebody typed, or none. A password may hold what should have been escaped, even
+    # a slash where no host can be meant; a colon with digits and a slash behind it is a port. A line may have
+    # a million characters: every length has an end, and nothing is looked for backwards.
+    r"""(?P<scheme> (?<=[A-Za-z0-9+.-]{2}):[/\\]+ | (?<!:)// )
+        [^\s"<>/?#:@[]{0,4096}
+        (?: (?P<password> :(?![/\\]|\d+(?:[/?#]|$)) (?: [^\s"<>/]{0,4096} | [^\s"<>]{0,4096} ))
+          | [^\s"<>/?#:]{0,4096} )
+        @""",
+    re.VERBOSE,
+)
+_NAME_ALONE = re.compile(r"(?:(?<=ssh):)?//", re.IGNORECASE)
+"""Where a user's name without a password is nothing to hide: git@host. Elsewhere it most often is a token."""
+_QUERY = re.compile(
+    r"""(?P<name>[?&;#][\w.-]*(?:token|key|keyid|secret|pass|passwd|password|auth|sig|signature|credential)=)
+        [^&\s'"#]+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_HEADER = re.compile(r"(?P<name>\bauthorization: *(?:basic|bearer|token) +)\S+", re.IGNORECASE)
+
+
+def mask(text: str, secrets: Iterable[str] = ()) -> str:
+    """The text without credentials: those in URLs and headers, and the given values wherever they stand."""
+    values = sorted(filter(None, secrets), key=len, reverse=True)
+    if values:
+        text = re.sub("|".join(map(re.escape, values)), "****", text)
+    text = _USERINFO.sub(_without_userinfo, text)
+    return _HEADER.sub(r"\g<name>****", _QUERY.sub(r"\g<name>****", text))
+
+
+def _without_userinfo(match: re.Match[str]) -> str:
+    harmless = match["password"] is None and _NAME_ALONE.match(match.string, match.start())
+    return match[0] if harmless else f"{match['scheme']}****@"
