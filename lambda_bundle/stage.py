@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -26,8 +29,8 @@ DEFAULT_EXCLUDES = (
     ".svn/",
     ".gitignore",
     ".gitattributes",
-    # virtual environments; any other folder that holds a pyvenv.cfg is recognised too
-    ".venv/",
+    # virtual environments; under any other name they are known by what is in them
+    ".venv",
     "venv/",
     # caches and what tools leave behind
     "__pycache__/",
@@ -43,11 +46,14 @@ DEFAULT_EXCLUDES = (
     "*.egg-info/",
     "node_modules/",
     ".DS_Store",
-    # secrets and editors
+    # secrets and editors (Emacs locks a file with a dangling link called .#name)
     ".env",
     ".env.*",
     ".idea/",
     ".vscode/",
+    ".#*",
+    "*~",
+    ".*.swp",
     # what other deployment tools build
     ".aws-sam/",
     ".serverless/",
@@ -61,118 +67,202 @@ HOOK_LEFTOVERS = ("__pycache__/",)
 
 
 def scan(
-    entry: Path, *, exclude: Iterable[str], include: Iterable[str] = (), skip: Path | None = None
+    entry: Path,
+    *,
+    exclude: Iterable[str],
+    include: Iterable[str] = (),
+    environments: bool = True,
+    skip: Path | None = None,
+    hint: str | None = None,
 ) -> dict[str, Path]:
     """The files below a folder that a bundle gets, symbolic links followed, in sorted order.
 
-    `include` brings back what `exclude` leaves out, both in the dialect of .gitignore; `skip` is a folder that
-    is left out whatever they say (the output). Raises `BundleError` with every dangling link, every loop and
-    everything that cannot be read as a file.
+    `exclude` and `include` are in the dialect of .gitignore. A path that matches `include` stays whatever
+    `exclude` says of it or of a folder above it. Without `environments`, virtual ones are left out too, and
+    `skip` is a folder that is left out in any case (the output). Raises `BundleError` with every dangling
+    link, every loop and everything that cannot be read as a file; `hint` says how to mend them.
     """
     scanner = _Scanner(
-        leave=GitIgnoreSpec.from_lines(exclude),
-        keep=GitIgnoreSpec.from_lines(include),
-        skip=None if skip is None else os.path.realpath(skip),
+        leave=_Patterns(exclude),
+        keep=_Patterns(include),
+        environments=environments,
+        skip=None if skip is None else _identity(skip),
+        hint=hint or "mend it, or leave it out with `exclude`",
     )
-    found = dict(sorted(scanner.walk(str(entry), "", ())))
+    found = dict(sorted(scanner.files(entry)))
     if scanner.problems:
-        raise BundleError(*scanner.problems)
+        raise BundleError(*sorted(scanner.problems, key=lambda problem: problem.where.file or ""))
     return found
+
+
+_FOLDER = "ps_d"
+"""What pathspec calls the "/" behind a folder that a pattern matches, in its regular expressions."""
+
+
+class _Patterns:
+    """Patterns in the dialect of .gitignore; among those that match a path, the last one decides.
+
+    pathspec says what a pattern means. It also lets a pattern for a folder match everything in there, which
+    `!*/` and a folder in `include` must not do; so a match counts for the path itself only.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._patterns = [
+            (re.compile(pattern.regex), bool(pattern.include))
+            for pattern in reversed(tuple(GitIgnoreSpec.from_lines(lines).patterns))
+            if pattern.regex is not None  # comments have none
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._patterns)
+
+    def match(self, path: str, *, folder: bool) -> bool | None:
+        """Whether a path is matched (True), matched again with "!" (False), or neither (None)."""
+        text = f"{path}/" if folder else path
+        for expression, include in self._patterns:
+            if any(_is_of_all(found) for found in expression.finditer(text)):
+                return include
+        return None
+
+
+def _is_of_all(found: re.Match[str]) -> bool:
+    """Whether a match is one of the path itself, and not of a folder above it."""
+    return found.groupdict().get(_FOLDER) is None or found.end(_FOLDER) == len(found.string)
+
+
+_Identity = tuple[int, int]
+
+
+def _identity(folder: str | Path) -> _Identity | None:
+    """What a folder is, however one comes to it: device and inode; None when it is not there."""
+    try:
+        status = Path(folder).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Folder:
+    """A folder to look through."""
+
+    place: str
+    path: str
+    """In the bundle, with "/" at its end; empty for the entry itself."""
+    out: bool
+    """Left out: of what is in it, only that counts which `include` names."""
+    chain: frozenset[_Identity | None]
+    """Itself and every folder above it."""
 
 
 class _Scanner:
     """One walk: the patterns, and the problems on the way."""
 
-    def __init__(self, *, leave: GitIgnoreSpec, keep: GitIgnoreSpec, skip: str | None) -> None:
-        self._leave, self._keep, self._skip = leave, keep, skip
-        # With patterns that bring files back, a left-out folder may hold one of them.
-        self._keeps = len(keep.patterns) > 0
+    def __init__(
+        self, *, leave: _Patterns, keep: _Patterns, environments: bool, skip: _Identity | None, hint: str
+    ) -> None:
+        self._leave, self._keep = leave, keep
+        self._environments, self._skip, self._hint = environments, skip, hint
         self.problems: list[Problem] = []
 
-    def walk(
-        self, folder: str, prefix: str, above: tuple[str, ...], *, out: bool = False
-    ) -> Iterator[tuple[str, Path]]:
-        here = os.path.realpath(folder)
-        if here in above:
-            self._report(
-                Code.LINK_LOOP, prefix.rstrip("/"), "a symbolic link leads back to a folder above it"
-            )
-            return
-        for entry in self._list(folder, prefix):
-            path = prefix + entry.name
-            left = self._left_out(path, entry, parent=out)
-            if left and not (self._keeps and entry.is_dir()):
-                continue
-            yield from self._visit(entry, path, (*above, here), out=left)
+    def files(self, entry: Path) -> Iterator[tuple[str, Path]]:
+        """Every file that is wanted, in no order."""
+        folders = [_Folder(place=str(entry), path="", out=False, chain=frozenset({_identity(entry)}))]
+        while folders:
+            folder = folders.pop()
+            for item in self._list(folder):
+                path = folder.path + item.name
+                if _is_folder(item):
+                    folders += self._below(folder, item.path, path)
+                elif not self._is_out(path, is_folder=False, above=folder.out) and self._usable(item, path):
+                    yield path, Path(item.path)
 
-    def _list(self, folder: str, prefix: str) -> list[os.DirEntry[str]]:
+    def _list(self, folder: _Folder) -> list[os.DirEntry[str]]:
         try:
-            with os.scandir(folder) as listing:
+            with os.scandir(folder.place) as listing:
                 return list(listing)
         except OSError as error:
-            self._report(
-                Code.UNUSABLE_FILE, prefix.rstrip("/") or ".", f"the folder cannot be read ({error.strerror})"
-            )
+            if not folder.out:
+                shown = folder.path.rstrip("/") or "."
+                self._report(Code.UNUSABLE_FILE, shown, f"the folder cannot be read ({error.strerror})")
             return []
 
-    def _visit(
-        self, entry: os.DirEntry[str], path: str, above: tuple[str, ...], *, out: bool
-    ) -> Iterator[tuple[str, Path]]:
+    def _below(self, folder: _Folder, place: str, path: str) -> Iterator[_Folder]:
+        """The folder at a path, if it is to be looked through."""
+        identity = _identity(place)
+        environment = not self._environments and _is_environment(place)
+        out = self._is_out(path, is_folder=True, above=folder.out or environment)
+        if (identity and identity == self._skip) or (out and not self._keep):
+            return
+        if identity not in folder.chain and (out or _encodable(path)):
+            yield _Folder(place=place, path=f"{path}/", out=out, chain=folder.chain | {identity})
+        elif not out and identity in folder.chain:
+            self._report(Code.LINK_LOOP, path, "a symbolic link leads back to a folder above it")
+        elif not out:
+            self._report(Code.UNUSABLE_FILE, path, "the name is not valid UTF-8")
+
+    def _is_out(self, path: str, *, is_folder: bool, above: bool) -> bool:
+        if self._keep.match(path, folder=is_folder):
+            return False
+        return above or bool(self._leave.match(path, folder=is_folder))
+
+    def _usable(self, item: os.DirEntry[str], path: str) -> bool:
+        """Whether something that is no folder can be read as a file; what is in the way is reported."""
+        code = Code.UNUSABLE_FILE
         try:
-            mode = entry.stat().st_mode
+            if not stat.S_ISREG(item.stat().st_mode):
+                message = "neither a file nor a folder (a pipe, socket or device)"
+            elif not _encodable(path):
+                message = "the name is not valid UTF-8"
+            elif not os.access(item.path, os.R_OK):
+                message = "there is no permission to read it"
+            else:
+                return True
+        except FileNotFoundError:
+            if not item.is_symlink():  # it was removed a moment ago, as editors do with their temporary files
+                return False
+            code = Code.BROKEN_LINK
+            message = (
+                f"a symbolic link points to {_shown(str(Path(item.path).readlink()))}, which is not there"
+            )
         except OSError as error:
             if error.errno == errno.ELOOP:
-                self._report(Code.LINK_LOOP, path, "a symbolic link leads back to itself")
-            elif entry.is_symlink():
-                self._report(
-                    Code.BROKEN_LINK,
-                    path,
-                    f"a symbolic link points to {os.readlink(entry.path)}, which is not there",
-                )
+                code, message = Code.LINK_LOOP, "a symbolic link leads back to itself"
             else:
-                self._report(Code.UNUSABLE_FILE, path, f"cannot be read ({error.strerror})")
-            return
-        if stat.S_ISDIR(mode):
-            yield from self.walk(entry.path, f"{path}/", above, out=out)
-        elif not stat.S_ISREG(mode):
-            self._report(Code.UNUSABLE_FILE, path, "neither a file nor a folder (a pipe, socket or device)")
-        elif not _encodable(entry.name):
-            self._report(Code.UNUSABLE_FILE, path, "the name is not valid UTF-8")
-        elif not os.access(entry.path, os.R_OK):
-            self._report(Code.UNUSABLE_FILE, path, "there is no permission to read it")
-        else:
-            yield path, Path(entry.path)
-
-    def _left_out(self, path: str, entry: os.DirEntry[str], *, parent: bool) -> bool:
-        folder = _is_folder(entry)
-        if folder and self._skip == os.path.realpath(entry.path):
-            return True
-        name = f"{path}/" if folder else path
-        if self._keeps and self._keep.match_file(name):
-            return False
-        if parent or self._leave.match_file(name):
-            return True
-        return folder and Path(entry.path, "pyvenv.cfg").is_file()
+                message = f"cannot be read ({error.strerror})"
+        self._report(code, path, message)
+        return False
 
     def _report(self, code: Code, path: str, message: str) -> None:
-        shown = path.encode(errors="backslashreplace").decode()
-        hint = "mend it, or leave it out with `exclude`"
-        self.problems.append(Problem(code=code, message=message, where=Where(file=shown), hint=hint))
+        where = Where(file=_shown(path))
+        self.problems.append(Problem(code=code, message=message, where=where, hint=self._hint))
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(item: os.DirEntry[str]) -> bool:
     try:
-        return entry.is_dir()
+        return item.is_dir()
     except OSError:  # a link that leads to itself
         return False
 
 
-def _encodable(name: str) -> bool:
+def _is_environment(folder: str) -> bool:
+    """Whether this is a virtual environment, whatever its name (PEP 405)."""
+    # Path's own methods raise where there is no permission to look.
+    if not os.path.isfile(f"{folder}/pyvenv.cfg"):  # noqa: PTH113 - see above
+        return False
+    return any(os.path.isdir(f"{folder}/{programs}") for programs in ("bin", "Scripts"))  # noqa: PTH112 - see above
+
+
+def _encodable(path: str) -> bool:
     try:
-        name.encode()
+        path.encode()
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _shown(path: str) -> str:
+    return path.encode(errors="backslashreplace").decode()
 
 
 def copy(tree: Tree, folder: Path) -> None:
@@ -184,39 +274,67 @@ def copy(tree: Tree, folder: Path) -> None:
         destination.chmod(file_mode(source))
 
 
+def detach(tree: Tree, folder: Path) -> None:
+    """Put copies in the place of the symbolic links that hooks have made in a folder, with this tree in it.
+
+    What is written there afterwards must not reach what they lead to.
+    """
+    is_link = cache(lambda path: (folder / path).is_symlink())
+    linked = {
+        path: source.resolve()
+        for path, source in tree.items()
+        if is_link(path) or any(map(is_link, _parents(path)))
+    }
+    for path in linked:
+        for above in (*reversed(tuple(_parents(path))), path):
+            if (folder / above).is_symlink():
+                (folder / above).unlink()
+    copy(linked, folder)
+
+
 def merge(sources: Tree, dependencies: Tree, owner: Callable[[str], str]) -> dict[str, Path]:
     """Sources and dependencies together.
 
     `owner` names the distribution that a path of the dependencies belongs to. Raises `BundleError` with every
     path that both bring with different content, and with every file of one that is a folder of the other.
     """
-    problems = []
-    for path in sources.keys() & dependencies.keys():
-        if sources[path].read_bytes() != dependencies[path].read_bytes():
-            problems.append(
-                _collision(path, f"the sources and {owner(path)} both bring this file, and they differ")
-            )
-    for ours, theirs, whose in ((sources, dependencies, "sources"), (dependencies, sources, "dependencies")):
-        folders = {parent for path in theirs for parent in _parents(path)}
-        for path in ours.keys() & folders:
-            inside = min(other for other in (*dependencies, *sources) if other.startswith(f"{path}/"))
-            name = owner(inside if whose == "sources" else path)
-            other = f"a file of the {whose} and a folder on the other side ({name})"
-            problems.append(_collision(path, f"this is {other}"))
+    problems = [
+        _collision(path, f"the sources and {owner(path)} both bring this file, and they differ")
+        for path in sources.keys() & dependencies.keys()
+        if not _same(sources[path], dependencies[path])
+    ]
+    for path, inside in _files_and_folders(sources, dependencies):
+        message = f"this is a file of the sources, and a folder that {owner(inside)} brings"
+        problems.append(_collision(path, message))
+    for path, _ in _files_and_folders(dependencies, sources):
+        message = f"this is a folder of the sources, and a file that {owner(path)} brings"
+        problems.append(_collision(path, message))
     if problems:
         raise BundleError(*sorted(problems, key=lambda problem: problem.where.file or ""))
     return dict(sorted({**dependencies, **sources}.items()))
 
 
-def _collision(path: str, message: str) -> Problem:
-    hint = "rename the file of the sources, or leave it out with `exclude`"
-    return Problem(code=Code.FILE_COLLISION, message=message, where=Where(file=path), hint=hint)
+def _same(one: Path, other: Path) -> bool:
+    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+
+
+def _files_and_folders(files: Tree, others: Tree) -> Iterator[tuple[str, str]]:
+    """Every file of one tree that is a folder of the other, with a file in that folder."""
+    folders = {parent: path for path in others for parent in _parents(path)}
+    for path in files.keys() & folders.keys():
+        yield path, folders[path]
 
 
 def _parents(path: str) -> Iterator[str]:
+    """Every folder above a path, the nearest first."""
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
+
+
+def _collision(path: str, message: str) -> Problem:
+    hint = "rename it in the sources, or leave it out with `exclude`"
+    return Problem(code=Code.FILE_COLLISION, message=message, where=Where(file=path), hint=hint)
 
 
 def file_mode(path: Path) -> int:

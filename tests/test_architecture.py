@@ -24,7 +24,7 @@ ORDER = [
     *("reqfile", "requirements", "lock", "installed", "unpack", "installers"),
     *("installer_uv", "installer_pip", "backends"),
     # from sources and wheels to artifacts
-    *("gitignore", "stage", "store", "archive", "result", "manifest", "pipeline", "clean"),
+    *("stage", "store", "archive", "result", "manifest", "pipeline", "clean"),
     # the edge
     *("console", "report", "tasks", "cli"),
 ]
@@ -34,6 +34,7 @@ ROOMS = {
     "deflate": {"archive"},
     "filelock": {"manifest"},
     "invoke": {"tasks", "cli"},
+    "pathspec": {"stage"},
     "pydantic": {"config"},
     "rich": {"console"},
     "subprocess": {"process"},
