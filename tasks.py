@@ -29,7 +29,7 @@ def check(c: Context) -> None:
     help={
         "offline": "Leave out what needs the real package index.",
         "only": "Run the tests that match this expression (pytest -k).",
-        "workers": "How many to run at once (pytest-xdist).",
+        "workers": "How many to run at once (pytest-xdist; default: one for each CPU).",
         "coverage": "Measure branch coverage, and fail below the limit.",
     },
 )
@@ -39,7 +39,8 @@ def run_tests(
     """Run the tests."""
     options = ["-m", "not index"] if offline else []
     options += ["-k", only] if only else []
-    options += ["-n", workers] if workers else []
+    # A module's tests stay together: some share bundles that take a while to make.
+    options += ["-n", workers or "auto", "--dist", "loadscope"]
     options += ["--cov", "--cov-report=term"] if coverage else []
     _run(c, "pytest", *options)
 

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,8 +83,8 @@ def scan(
     link, every loop and everything that cannot be read as a file; `hint` says how to mend them.
     """
     scanner = _Scanner(
-        leave=_Patterns(exclude),
-        keep=_Patterns(include),
+        leave=_Patterns(exclude, key="exclude"),
+        keep=_Patterns(include, key="include"),
         environments=environments,
         skip=None if skip is None else _identity(skip),
         hint=hint or "mend it, or leave it out with `exclude`",
@@ -106,11 +106,11 @@ class _Patterns:
     `!*/` and a folder in `include` must not do; so a match counts for the path itself only.
     """
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    def __init__(self, lines: Iterable[str], *, key: str) -> None:
         self._patterns = [
             (re.compile(pattern.regex), bool(pattern.include))
-            for pattern in reversed(tuple(GitIgnoreSpec.from_lines(lines).patterns))
-            if pattern.regex is not None  # comments have none
+            for pattern in reversed([pattern for line in lines for pattern in _translate(line, key)])
+            if isinstance(pattern, RegexPattern) and pattern.regex is not None  # comments have none
         ]
 
     def __bool__(self) -> bool:
@@ -123,6 +123,22 @@ class _Patterns:
             if any(_is_of_all(found) for found in expression.finditer(text)):
                 return include
         return None
+
+
+_UNCLEAR = re.compile(r"(?<!\\)\[[!^]?\]?[^\]]*(?:\[|--|&&|\|\||~~)")
+"""What pathspec would hand on to Python's regular expressions, where it means something else."""
+
+
+def _translate(line: str, key: str) -> Sequence[Pattern]:
+    """A line as pathspec understands it; `key` is the one of bundles.toml that it stands in."""
+    try:
+        if not _UNCLEAR.search(line):
+            return GitIgnoreSpec.from_lines([line]).patterns
+    except (ValueError, re.error):
+        pass
+    message = f'"{line}" cannot be understood as a pattern'
+    hint = "it is a line as in .gitignore; between [ and ] stand single characters, or ranges such as a-z"
+    raise BundleError(Problem(code=Code.INVALID_VALUE, message=message, where=Where(key=key), hint=hint))
 
 
 def _is_of_all(found: re.Match[str]) -> bool:

@@ -105,7 +105,7 @@ def _metadata(wheel: Path) -> bytes:
 
 def _attributes(file: Path) -> str:
     """What PEP 503 and PEP 658 let a page say of a wheel, so that nobody needs to fetch it to know."""
-    if file.suffix != ".whl":
+    if not zipfile.is_zipfile(file):
         return ""
     metadata = _metadata(file)
     python = HeaderParser().parsestr(metadata.decode())["Requires-Python"]

@@ -130,10 +130,11 @@ MARKED = {
     "mac": 'sys_platform == "darwin"',
     "cpython": 'platform_python_implementation == "CPython" and implementation_name == "cpython"',
     "pypy": 'platform_python_implementation == "PyPy"',
+    "some-kernel": 'platform_release == "6.1"',
 }
 HOLDING = {
     PY310: {"old-python", "patched-python", "intel", "linux", "cpython"},
-    PY312_ARM: {"new-python", "patched-python", "arm", "linux", "cpython"},
+    MUSL_FIRST: {"new-python", "patched-python", "arm", "linux", "cpython"},
 }
 
 

@@ -384,6 +384,8 @@ def test_index_that_has_nothing_that_fits(
     packages.wheel("lower", python=">=3.12")
     packages.wheel("future", tag="cp312-cp312-manylinux_2_17_x86_64", python=">=3.12")
     packages.wheel("futures", tag="py2-none-any", python=">=2.6,<3")
+    for name in (f"{asks}-of-no-version.whl", f"{asks}.zip", f"{asks}-nonsense.tar.gz"):
+        (packages.folder / name).touch()
     with indexed(Index(folder=packages.folder)) as line:
         problem = online.problem(backend, f"{line}{asks}\n", PY311)
     assert (problem.code, problem.where) == (code, SECOND)

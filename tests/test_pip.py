@@ -263,8 +263,6 @@ def test_environment_that_changes_what_pip_says(
 ) -> None:
     bench.environ.update(variables)
     wheelhouse.sdist("pkg")
-    for name in ("pkg-no-version.whl", "pkg.zip", "other-1.0.tar.gz"):
-        (wheelhouse.folder / name).touch()
     assert bench.problem("pip", "pkg", PY310).code is Code.SOURCE_ONLY
 
 

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,24 @@ DIALECT = [
 def test_exclude(tmp_path: Path, exclude: list[str], left: list[str]) -> None:
     plant(tmp_path, *FOREST)
     assert names(tmp_path, exclude) == sorted(left)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["!", "a\\", "[z-a]", "[[:alpha:]]", "[a[b]", "[a--b]", "[a&&b]", "[]|||]", "[!~~]"]
+)
+@pytest.mark.parametrize("key", ["exclude", "include"])
+def test_pattern_that_cannot_be_understood(tmp_path: Path, key: str, pattern: str) -> None:
+    with pytest.raises(BundleError) as error:
+        scan(tmp_path, **{"exclude": (), key: ["a", pattern]})
+    (problem,) = error.value.problems
+    assert (problem.code, problem.where.key) == (Code.INVALID_VALUE, key)
+    assert f'"{pattern}"' in problem.message
+
+
+@given(st.text("ab/[]!^-\\*?&|~: #", max_size=10) | st.text(max_size=10))
+def test_no_pattern_breaks_anything(pattern: str) -> None:
+    with suppress(BundleError):
+        scan(Path(__file__).parent, exclude=[pattern])
 
 
 INCLUDE = [
