@@ -99,12 +99,9 @@ def _bundle(
     futures: list[Future[Result]] = []
     try:
         with opened as run:
-            futures += [run.pool.submit(_one, run, job) for job in jobs]
+            futures += [run.pool.submit(_one, run, job, fail_fast=fail_fast) for job in jobs]
             for future in as_completed(futures):
-                result = future.result()
-                run.progress.finished(result)
-                if fail_fast and result.status == "failed" and not run.children.stopped:
-                    run.children.stop()
+                run.progress.finished(future.result())
     finally:  # whatever happens, the manifest tells what is there
         ended = [future.result() for future in futures if future.exception() is None]
         for output in dict.fromkeys(result.job.output for result in ended):
@@ -205,8 +202,8 @@ def _temporary(stack: ExitStack, *, prefix: str, parent: Path | None = None) -> 
     return Path(stack.enter_context(folder))
 
 
-def _one(run: _Run, job: Job) -> Result:
-    """One job, with whatever goes wrong in it as part of its result."""
+def _one(run: _Run, job: Job, *, fail_fast: bool) -> Result:
+    """One job, with whatever goes wrong in it as part of its result; with `fail_fast` that ends the run."""
     began = time.monotonic()
     status: Status = "cancelled"
     artifact: Artifact | None = None
@@ -217,6 +214,8 @@ def _one(run: _Run, job: Job) -> Result:
         status = "built"
     except BundleError as error:
         status, problems = "failed", error.problems
+        if fail_fast and not run.children.stopped:
+            run.children.stop()  # here and now: nothing is to begin between the failure and its report
         with suppress(OSError):
             for path in (job.artifact, *run.stale(job)):
                 archive.remove(path)

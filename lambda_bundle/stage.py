@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -107,11 +107,7 @@ class _Patterns:
     """
 
     def __init__(self, lines: Iterable[str], *, key: str) -> None:
-        self._patterns = [
-            (re.compile(pattern.regex), bool(pattern.include))
-            for pattern in reversed([pattern for line in lines for pattern in _translate(line, key)])
-            if isinstance(pattern, RegexPattern) and pattern.regex is not None  # comments have none
-        ]
+        self._patterns = [pattern for line in lines for pattern in _translate(line, key)][::-1]
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -129,16 +125,23 @@ _UNCLEAR = re.compile(r"(?<!\\)\[[!^]?\]?[^\]]*(?:\[|--|&&|\|\||~~)")
 """What pathspec would hand on to Python's regular expressions, where it means something else."""
 
 
-def _translate(line: str, key: str) -> Sequence[Pattern]:
-    """A line as pathspec understands it; `key` is the one of bundles.toml that it stands in."""
+def _translate(line: str, key: str) -> Iterator[tuple[re.Pattern[str], bool]]:
+    """What a line matches, if it is a pattern, and whether without "!"; `key` is where it stands."""
+    if _UNCLEAR.search(line):
+        raise _unclear(line, key)
     try:
-        if not _UNCLEAR.search(line):
-            return GitIgnoreSpec.from_lines([line]).patterns
+        patterns = GitIgnoreSpec.from_lines([line]).patterns
     except (ValueError, re.error):
-        pass
+        raise _unclear(line, key) from None
+    for pattern in patterns:
+        if pattern.regex is not None:  # otherwise it is a comment
+            yield re.compile(pattern.regex), bool(pattern.include)
+
+
+def _unclear(line: str, key: str) -> BundleError:
     message = f'"{line}" cannot be understood as a pattern'
     hint = "it is a line as in .gitignore; between [ and ] stand single characters, or ranges such as a-z"
-    raise BundleError(Problem(code=Code.INVALID_VALUE, message=message, where=Where(key=key), hint=hint))
+    return BundleError(Problem(code=Code.INVALID_VALUE, message=message, where=Where(key=key), hint=hint))
 
 
 def _is_of_all(found: re.Match[str]) -> bool:

@@ -217,7 +217,7 @@ def test_exclude(tmp_path: Path, exclude: list[str], left: list[str]) -> None:
 @pytest.mark.parametrize("key", ["exclude", "include"])
 def test_pattern_that_cannot_be_understood(tmp_path: Path, key: str, pattern: str) -> None:
     with pytest.raises(BundleError) as error:
-        scan(tmp_path, **{"exclude": (), key: ["a", pattern]})
+        names(tmp_path, **{key: ["a", pattern]})
     (problem,) = error.value.problems
     assert (problem.code, problem.where.key) == (Code.INVALID_VALUE, key)
     assert f'"{pattern}"' in problem.message
