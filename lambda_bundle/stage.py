@@ -125,7 +125,8 @@ _UNCLEAR = re.compile(r"(?<!\\)\[[!^]?\]?[^\]]*(?:\[|--|&&|\|\||~~)")
 """What pathspec would hand on to Python's regular expressions, where it means something else."""
 
 
-def _translate(line: str, key: str) -> Iterator[tuple[re.Pattern[str], bool]]:
+@cache  # the default excludes are the same for every function
+def _translate(line: str, key: str) -> tuple[tuple[re.Pattern[str], bool], ...]:
     """What a line matches, if it is a pattern, and whether without "!"; `key` is where it stands."""
     if _UNCLEAR.search(line):
         raise _unclear(line, key)
@@ -133,9 +134,11 @@ def _translate(line: str, key: str) -> Iterator[tuple[re.Pattern[str], bool]]:
         patterns = GitIgnoreSpec.from_lines([line]).patterns
     except (ValueError, re.error):
         raise _unclear(line, key) from None
-    for pattern in patterns:
-        if pattern.regex is not None:  # otherwise it is a comment
-            yield re.compile(pattern.regex), bool(pattern.include)
+    return tuple(
+        (re.compile(pattern.regex), bool(pattern.include))
+        for pattern in patterns
+        if pattern.regex is not None  # otherwise it is a comment
+    )
 
 
 def _unclear(line: str, key: str) -> BundleError:

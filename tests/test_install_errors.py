@@ -103,13 +103,13 @@ CASES = [
     source_only("src", "src 2.0"),
     source_only("fine\nsrc==1.0", "src 1.0", SECOND),
     source_only("src<2", "src 1.0", pip=False),
-    source_only("needs-src", "src 2.0", NOWHERE),
+    source_only("needs-src", "src 2.0", NOWHERE, pip=False),
     source_only("any-needs-src", "src 2.0", NOWHERE, pip=False),
     source_only("needs-src\n-c constraints.txt", "src 1.0", CONSTRAINT),
     source_only("mixed", "mixed 2.0", pip=False),
-    no_wheel("mac", "mac 2.0", "mac-2.0-cp311-cp311-macosx_11_0_arm64"),
+    no_wheel("mac", "mac 2.0", "mac-2.0-cp311-cp311-macosx_11_0_arm64", pip=False),
     no_wheel("fine\nmac==1.0", "mac 1.0", "mac-1.0-cp311-cp311-macosx_11_0_arm64", where=SECOND),
-    no_wheel("needs-mac", "mac 1.0", "mac-1.0-cp311-cp311-macosx_11_0_arm64", where=NOWHERE),
+    no_wheel("needs-mac", "mac 1.0", "mac-1.0-cp311-cp311-macosx_11_0_arm64", where=NOWHERE, pip=False),
     no_wheel("any-needs-mac", "mac 2.0", "mac-2.0-cp311-cp311-macosx_11_0_arm64", where=NOWHERE),
     no_wheel("new", "new 2.0", "new-2.0-cp311-cp311-manylinux_2_28_x86_64"),
     no_wheel("new==1.0", "new 1.0", "new-1.0-cp311-cp311-manylinux_2_28_x86_64", pip=False),
@@ -122,27 +122,28 @@ CASES = [
     ),
     no_wheel("free", "free 1.0", "free-1.0-cp311-cp311t-manylinux_2_17_x86_64", pip=False),
     no_wheel("old-tag", "old-tag 1.0", "old_tag-1.0-cp36-cp36m-manylinux_2_17_x86_64", pip=False),
-    no_wheel("future", "future 1.0", "future-1.0-cp312-cp312-manylinux_2_17_x86_64"),
+    no_wheel("future", "future 1.0", "future-1.0-cp312-cp312-manylinux_2_17_x86_64", pip=False),
     no_wheel(
         "many",
         "many 1.0",
         "many-1.0-cp311-cp311-win32",
         "many-1.0-cp311-cp311-win_amd64",
         "many-1.0-cp39-cp39-manylinux_2_17_x86_64",
+        pip=False,
     ),
     python("lower", "lower 2.0", ">=3.12.99"),
-    python("lower==1.0", "lower 1.0", ">=3.11.99"),
-    python("needs-lower", "lower 2.0", ">=3.12.99", NOWHERE),
+    python("lower==1.0", "lower 1.0", ">=3.11.99", pip=False),
+    python("needs-lower", "lower 2.0", ">=3.12.99", NOWHERE, pip=False),
     python("any-needs-lower", "lower 2.0", ">=3.12.99", NOWHERE),
     python("upper==2.0", "upper 2.0", "<3.11", pip=False),
     python("upper", "upper 2.0", "<3.11"),
-    python("needs-upper", "upper 2.0", "<3.11", NOWHERE),
+    python("needs-upper", "upper 2.0", "<3.11", NOWHERE, pip=False),
     unknown("fine\nabsent==1.0", "absent", SECOND),
     unknown("needs-absent", "absent", NOWHERE),
     unknown("any-needs-absent", "absent", NOWHERE),
     no_version("fine==3.0", "fine==3.0", "2.0"),
     no_version("fine>2,<3", "fine(>2,<3|<3,>2)", "2.0", pip=False),
-    no_version("fine~=1.5", "fine(~=1.5|>=1.5,<2.dev0)", "2.0"),
+    no_version("fine~=1.5", "fine(~=1.5|>=1.5,<2.dev0)", "2.0", pip=False),
     no_version("fine[extra]==3.0", "fine==3.0", "2.0", pip=False),
     no_version("needs-fine", "fine>=3", "2.0", NOWHERE),
     no_version("any-needs-late", "fine>=3", "2.0", NOWHERE, pip=False),
@@ -384,7 +385,7 @@ def test_index_that_has_nothing_that_fits(
     packages.wheel("lower", python=">=3.12")
     packages.wheel("future", tag="cp312-cp312-manylinux_2_17_x86_64", python=">=3.12")
     packages.wheel("futures", tag="py2-none-any", python=">=2.6,<3")
-    for name in (f"{asks}-of-no-version.whl", f"{asks}.zip", f"{asks}-nonsense.tar.gz"):
+    for name in ("src-of-no-version.whl", "src-nonsense.tar.gz", "future-nonsense-py3-none-any.whl"):
         (packages.folder / name).touch()
     with indexed(Index(folder=packages.folder)) as line:
         problem = online.problem(backend, f"{line}{asks}\n", PY311)
