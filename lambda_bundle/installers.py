@@ -6,6 +6,7 @@ it runs carries `ONLY_BINARY`: nothing is ever built.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +192,9 @@ def _unfit(versions: list[Unfit], wanted: Requirements, target: Target) -> Probl
 
 
 def _tags_wanted_and_had(unfit: Unfit, target: Target) -> str:
-    shown = [f"  {name}" for name in unfit.wheels[:_SHOWN]] or ["  none for Python 3"]
+    # Those for Linux on this architecture first: one of them is what was nearly right.
+    near = sorted(unfit.wheels, key=lambda name: not re.search(rf"linux\w*_{target.machine}", name))
+    shown = [f"  {name}" for name in near[:_SHOWN]] or ["  none for Python 3"]
     more = len(unfit.wheels) - len(shown)
     return "\n".join(
         (
