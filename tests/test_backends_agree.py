@@ -192,7 +192,7 @@ HOST_ONLY = {
 @both
 @pytest.mark.parametrize("case", HOST_ONLY)
 def test_what_only_the_host_needs(case: str, backend: str, wheelhouse: Wheelhouse, bench: Workbench) -> None:
-    sources = wheelhouse.sdist("sources")
+    sources = wheelhouse.sdist("sources", tools=True)
     wheelhouse.wheel("windows", "1.0", "cp313-cp313-win_amd64")
     wheelhouse.wheel("newer-python", python=">=3.13")
     wheelhouse.wheel("common", "1.0")
@@ -203,6 +203,7 @@ def test_what_only_the_host_needs(case: str, backend: str, wheelhouse: Wheelhous
     )
     names = {wheel.name for wheel in bench.resolve(backend, "top", Target("python3.8", "x86_64"))}
     assert names - {"common"} == {"leaf", "top"}
+    assert not wheelhouse.mark.exists()
 
 
 # --- extras

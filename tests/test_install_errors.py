@@ -126,9 +126,9 @@ CASES = [
     no_wheel(
         "many",
         "many 1.0",
+        "many-1.0-cp39-cp39-manylinux_2_17_x86_64",  # for Linux on x86_64: nearer than those for Windows
         "many-1.0-cp311-cp311-win32",
         "many-1.0-cp311-cp311-win_amd64",
-        "many-1.0-cp39-cp39-manylinux_2_17_x86_64",
         pip=False,
     ),
     python("lower", "lower 2.0", ">=3.12.99"),
@@ -453,13 +453,16 @@ def test_index_that_asks_for_credentials(backend: str, packages: Wheelhouse, onl
 
 @both
 def test_credentials(backend: str, packages: Wheelhouse, online: Workbench) -> None:
-    """They open the index, and the file that stands at a URL of its own."""
+    """They open the index, and others the file that stands at a URL of its own."""
     packages.wheel("pkg", requires=["dep"])
     packages.wheel("dep")
     packages.wheel("direct")
-    with serving(Index(folder=packages.folder, credentials="me:s3cret")) as host:
+    with (
+        serving(Index(folder=packages.folder, credentials="me:s3cret")) as host,
+        serving(Index(folder=packages.folder, credentials="you:0ther")) as other,
+    ):
         text = f"--extra-index-url http://me:s3cret@{host}/simple\npkg\n"
-        text += f"direct @ http://me:s3cret@{host}/files/direct-1.0-py3-none-any.whl\n"
+        text += f"direct @ http://you:0ther@{other}/files/direct-1.0-py3-none-any.whl\n"
         wheels = online.dependencies(backend, text, PY311).wheels
     assert [wheel.name for wheel in wheels] == ["dep", "direct", "pkg"]
 
@@ -481,7 +484,7 @@ def test_command_that_fails(backend: str, bench: Workbench) -> None:
 
 def test_sources_that_a_distribution_requires_by_url(wheelhouse: Wheelhouse, bench: Workbench) -> None:
     """pip would build them, --only-binary or not; uv refuses every URL that is not asked for directly."""
-    sources = wheelhouse.sdist("sources").rename(bench.folder / "sources-1.0.tar.gz")
+    sources = wheelhouse.sdist("sources", tools=True).rename(bench.folder / "sources-1.0.tar.gz")
     wheelhouse.wheel("top", requires=[f"sources @ {sources.as_uri()}"])
     problem = bench.problem("pip", "top", PY311)
     assert problem.code is Code.SOURCE_REQUIREMENT

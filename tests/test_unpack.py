@@ -84,8 +84,12 @@ def test_link_is_no_program(house: Wheelhouse, tmp_path: Path) -> None:
 
 def test_later_wheel_replaces_the_files_of_an_earlier(house: Wheelhouse, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        unpack(house.wheel(name, files={"shared.py": name, f"{name}.py": ""}), tmp_path)
+        wheel = house.wheel(
+            name, files={"shared.py": name, f"{name}.py": ""}, executable=["shared.py"] if name == "a" else []
+        )
+        unpack(wheel, tmp_path)
     assert (tmp_path / "shared.py").read_text() == "b"
+    assert not (tmp_path / "shared.py").stat().st_mode & 0o100
     assert {one.name for one in distributions(tmp_path) if "shared.py" in one.files} == {"a", "b"}
 
 

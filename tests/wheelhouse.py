@@ -68,14 +68,21 @@ class Wheelhouse:
                 archive.writestr(entry, data)
         return path
 
-    def sdist(self, name: str, version: str = "1.0") -> Path:
-        """Write a source distribution that leaves a mark when somebody tries to build it."""
+    def sdist(self, name: str, version: str = "1.0", *, tools: bool = False) -> Path:
+        """Write a source distribution that leaves a mark as soon as somebody tries to build it.
+
+        It brings its own build backend; with `tools`, it needs one from the wheelhouse instead.
+        """
         root = f"{name.replace('-', '_')}-{version}"
         path = self.folder / f"{root}.tar.gz"
-        mark = f"open({str(self.mark)!r}, 'w').close()\n"
+        backend = 'requires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        if tools:
+            backend = 'requires = ["backend"]\nbuild-backend = "backend"\n'
+            self.wheel("backend", files={"backend.py": self._marking})
         members = {
             f"{root}/PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-            f"{root}/setup.py": f"{mark}raise SystemExit('this must never be built')\n",
+            f"{root}/pyproject.toml": f"[build-system]\n{backend}",
+            f"{root}/backend.py": self._marking,
         }
         with tarfile.open(path, "w:gz") as archive:
             for member, text in members.items():
@@ -83,6 +90,10 @@ class Wheelhouse:
                 entry.size = len(text.encode())
                 archive.addfile(entry, io.BytesIO(text.encode()))
         return path
+
+    @property
+    def _marking(self) -> str:
+        return f"open({str(self.mark)!r}, 'w').close()\nraise SystemExit('this must never be built')\n"
 
     @property
     def mark(self) -> Path:
