@@ -64,6 +64,7 @@ class Code(str, Enum):
     # output
     OUTPUT_UNWRITABLE = f"{PREFIX}OutputUnwritable"
     MANIFEST_UNREADABLE = f"{PREFIX}ManifestUnreadable"
+    CACHE_UNUSABLE = f"{PREFIX}CacheUnusable"
     ARTIFACT_TOO_LARGE = f"{PREFIX}ArtifactTooLarge"
     SYSTEM_ERROR = f"{PREFIX}SystemError"
     # warnings

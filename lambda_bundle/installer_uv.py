@@ -347,6 +347,8 @@ def install_arguments(target: Target, place: str, into: Path, file: str, *, opti
         *("pip", "install", "--requirement", file, "--target", str(into), "--no-deps"),
         *_common(),
         *("--python-version", target.full_version, "--python-platform", place, "--no-installer-metadata"),
+        # What is kept must not change with uv's own cache, nor that with what is kept: no hard links.
+        *("--link-mode", "copy"),
         *_insecure(options),
     ]
 

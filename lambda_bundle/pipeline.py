@@ -19,16 +19,26 @@ from pathlib import Path
 
 from lambda_bundle import archive, hooks, manifest, requirements
 from lambda_bundle.backends import Backends
+from lambda_bundle.cache import Cache
 from lambda_bundle.entries import artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where
 from lambda_bundle.installed import refresh_records
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import Children, Stopped, held_back
-from lambda_bundle.reqfile import Requirements
+from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
 from lambda_bundle.result import Artifact, Result, Status
-from lambda_bundle.stage import DEFAULT_EXCLUDES, HOOK_LEFTOVERS, Tree, copy, detach, file_mode, merge, scan
-from lambda_bundle.store import NOTHING, DependencySet, Store
+from lambda_bundle.stage import (
+    DEFAULT_EXCLUDES,
+    HOOK_LEFTOVERS,
+    Tree,
+    check_collisions,
+    copy,
+    detach,
+    file_mode,
+    scan,
+)
+from lambda_bundle.store import DependencySet, Order, Store, is_same
 
 WORK_PREFIX = ".lambda-bundle-"
 """How the folders begin that a run works in, inside the output folder; `clean` removes what a crash left."""
@@ -115,7 +125,6 @@ class _Output:
 
     folder: Path
     """For the work, on the same disk as the artifacts: moving them into place is one step."""
-    store: Store
     listed: frozenset[str]
     """The artifacts that the manifest named when the run began."""
 
@@ -131,6 +140,8 @@ class _Run:
     backends: Backends
     scratch: Path
     """For the backends' own files."""
+    cache: Cache
+    store: Store
     outputs: Mapping[Path, _Output]
 
     def stale(self, job: Job) -> Iterator[Path]:
@@ -139,8 +150,8 @@ class _Run:
         if job.format == "dir" or other in self.outputs[job.output].listed:
             yield job.output / other
 
-    def dependencies(self, job: Job, wanted: Requirements, environ: Mapping[str, str]) -> DependencySet:
-        """The dependency set that a job asks for."""
+    def order(self, job: Job, wanted: Requirements, environ: Mapping[str, str]) -> Order:
+        """What a job asks the store for."""
         # What a backend cannot clean up when it is ended goes with our own folder.
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self.scratch))
         work = Work(
@@ -150,8 +161,7 @@ class _Run:
             timeout=job.timeout,
             secrets=wanted.secrets,
         )
-        store = self.outputs[job.output].store
-        return store.dependencies(wanted, job.target, self.backends.get(job.backend), work)
+        return Order(wanted=wanted, target=job.target, installer=self.backends.get(job.backend), work=work)
 
 
 @contextmanager
@@ -165,12 +175,17 @@ def _open(
 ) -> Iterator[_Run]:
     """A run; at its end no command runs, no thread works, and no folder is left."""
     with ExitStack() as stack:
+        cache = Cache.of(environ)
         scratch = _temporary(stack, prefix=WORK_PREFIX.removeprefix("."))
         folders = {output: _prepare(stack, output) for output in outputs}
+        deflating = stack.enter_context(ThreadPoolExecutor(workers))
         building = stack.enter_context(ThreadPoolExecutor(workers))
+        store = Store(cache, building, deflating=deflating)
         pool = stack.enter_context(ThreadPoolExecutor(workers))
         stack.callback(children.stop)
         yield _Run(
+            cache=cache,
+            store=store,
             pool=pool,
             children=children,
             environ=environ,
@@ -180,12 +195,14 @@ def _open(
             outputs={
                 output: _Output(
                     folder=folder,
-                    store=Store(folder / "dependencies", building),
                     listed=frozenset(row["path"] for row in manifest.read(output).values()),
                 )
                 for output, folder in folders.items()
             },
         )
+        if store.grown:
+            with suppress(OSError):  # it can be done next time
+                cache.prune()
 
 
 def _prepare(stack: ExitStack, output: Path) -> Path:
@@ -255,16 +272,20 @@ class _Work:
             # One that is left out of the bundle counts all the same, unless hooks have made another.
             wanted = self._wanted(excluded=left_out and requirements.FILE_NAME not in sources)
         with self._stage("install"):
-            dependencies = NOTHING if wanted is None else self._run.dependencies(job, wanted, self._environ)
-            tree: Tree = merge(sources, dependencies.files, dependencies.owner)
+            order = self._run.order(job, wanted, self._environ)
+            dependencies = self._run.store.dependencies(order)
+            check_collisions(sources, dependencies.hashes, dependencies.folders, dependencies.owner)
+        kept, own = frozenset(dependencies.files), sources
         if job.after:
             with self._stage("after hooks"):
-                tree = self._with_hooks(job.after, tree, infos=dependencies.infos)
+                everything = {**sources, **self._run.store.tree(dependencies, order)}
+                own = self._with_hooks(job.after, everything, infos=dependencies.infos)
+                kept = _unchanged(own, dependencies)
+        own = {path: source for path, source in own.items() if path not in kept}
         with self._stage("archive"):
             temporary = self._folder() / job.artifact.name
-            write = archive.write_zip if job.format == "zip" else archive.write_folder
-            content = {f"{job.prefix}{path}": source for path, source in tree.items()}
-            archived = write(content, temporary, check=self._run.children.check)
+            write = self._write_zip if job.format == "zip" else self._write_folder
+            archived = write(temporary, own, kept, order, dependencies)
         with self._stage("publish"):
             archive.publish(temporary, job.artifact, stale=self._run.stale(job))
         digest = _digest(job, inputs, dependencies)
@@ -285,6 +306,24 @@ class _Work:
             return
         raise BundleError(*(problem.at(name=self._job.name, stage=stage) for problem in problems))
 
+    def _write_zip(
+        self, path: Path, own: Tree, kept: frozenset[str], order: Order, dependencies: DependencySet
+    ) -> archive.Archived:
+        prefix, check = self._job.prefix, self._run.children.check
+        pack = self._run.store.pack(dependencies, order, prefix, check) if kept else None
+        without = frozenset(f"{prefix}{name}" for name in dependencies.files.keys() - kept)
+        return archive.write_zip(_below(prefix, own), path, pack=pack, without=without, check=check)
+
+    def _write_folder(
+        self, path: Path, own: Tree, kept: frozenset[str], order: Order, dependencies: DependencySet
+    ) -> archive.Archived:
+        prefix, check = self._job.prefix, self._run.children.check
+        theirs = {
+            name: source for name, source in self._run.store.tree(dependencies, order).items() if name in kept
+        }
+        hashes = {f"{prefix}{name}": dependencies.hashes[name] for name in kept}
+        return archive.write_folder(_below(prefix, {**theirs, **own}), path, hashes=hashes, check=check)
+
     def _folder(self) -> Path:
         """An empty folder that is there as long as this job runs."""
         parent = self._run.outputs[self._job.output].folder
@@ -293,6 +332,10 @@ class _Work:
     def _refused(self, error: OSError) -> BundleError:
         """The error for what the system refused: to read the sources, or to write what becomes of them."""
         job, file = self._job, Path(str(error.filename or self._job.output))
+        if self._run.cache.holds(str(file)):
+            if error.errno not in _NO_ROOM:
+                return self._run.cache.refused(error)
+            error = OSError(error.errno, error.strerror)  # while it was copied from there
         theirs = file.is_relative_to(job.sources) and not file.is_relative_to(job.output)
         if theirs and error.errno not in _NO_ROOM:
             where = Where(file=self._place.shown(file))
@@ -325,10 +368,10 @@ class _Work:
     def _place(self) -> requirements.Place:
         return requirements.Place(root=self._job.root, entry=self._job.sources, staged=self._staged)
 
-    def _wanted(self, *, excluded: bool) -> Requirements | None:
+    def _wanted(self, *, excluded: bool) -> Requirements:
         path = requirements.find(self._place, excluded=excluded)
         if path is None:
-            return None
+            return NO_REQUIREMENTS
         return requirements.gather(self._place, path, self._job.target, self._environ)
 
 
@@ -338,6 +381,17 @@ def _hashes(tree: Tree) -> list[list[str]]:
         [path, f"{file_mode(source):o}", hashlib.sha256(source.read_bytes()).hexdigest()]
         for path, source in tree.items()
     ]
+
+
+def _below(prefix: str, tree: Tree) -> Tree:
+    return {f"{prefix}{path}": source for path, source in tree.items()} if prefix else tree
+
+
+def _unchanged(tree: Tree, dependencies: DependencySet) -> frozenset[str]:
+    """The files of the dependencies that hooks have left as they were."""
+    return frozenset(
+        path for path, file in dependencies.files.items() if path in tree and is_same(tree[path], file)
+    )
 
 
 def _digest(job: Job, sources: list[list[str]], dependencies: DependencySet) -> str:

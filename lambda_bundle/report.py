@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lambda_bundle.archive import UNZIPPED_LIMIT
 from lambda_bundle.console import Cell, Printer, problem_document
 from lambda_bundle.errors import Stage
 from lambda_bundle.jobs import Job
 from lambda_bundle.manifest import row
+from lambda_bundle.members import UNZIPPED_LIMIT
 from lambda_bundle.pipeline import Progress
 from lambda_bundle.result import Result
 
@@ -52,7 +52,9 @@ def size(count: int) -> str:
     """Bytes in the units of people (1 kB = 1000 B)."""
     if count < 1000:
         return f"{count} B"
-    return f"{count / 1000:.1f} kB" if count < 999_950 else f"{count / 1_000_000:.1f} MB"
+    if count < 999_950:
+        return f"{count / 1000:.1f} kB"
+    return f"{count / 1e6:.1f} MB" if count < 999_950_000 else f"{count / 1e9:.1f} GB"
 
 
 def seconds(count: float) -> str:

@@ -77,6 +77,24 @@ class Requirements:
     """Passwords in URLs, and values of variables in lines with a URL: to be masked in all output."""
 
 
+NO_REQUIREMENTS = Requirements(
+    requirements=(),
+    constraints=(),
+    options=Options(
+        index_url=None,
+        extra_index_urls=(),
+        find_links=(),
+        no_index=False,
+        pre=False,
+        trusted_hosts=(),
+        require_hashes=False,
+    ),
+    files=(),
+    secrets=frozenset(),
+)
+"""What there is to read where no file is."""
+
+
 def read(
     path: Path,
     *,

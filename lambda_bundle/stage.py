@@ -6,6 +6,7 @@ The user's tree is only ever read.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -314,37 +315,32 @@ def detach(tree: Tree, folder: Path) -> None:
     copy(linked, folder)
 
 
-def merge(sources: Tree, dependencies: Tree, owner: Callable[[str], str]) -> dict[str, Path]:
-    """Sources and dependencies together.
+def check_collisions(
+    sources: Tree, hashes: Mapping[str, str], folders: Mapping[str, str], owner: Callable[[str], str]
+) -> None:
+    """Raise `BundleError` with every path that sources and dependencies cannot share.
 
-    `owner` names the distribution that a path of the dependencies belongs to. Raises `BundleError` with every
-    path that both bring with different content, and with every file of one that is a folder of the other.
+    `hashes` has the SHA-256 of each file of the dependencies, `folders` each of their folders with a file in
+    it, and `owner` names the distribution that a path belongs to. The same file on both sides is no problem.
     """
     problems = [
         _collision(path, f"the sources and {owner(path)} both bring this file, and they differ")
-        for path in sources.keys() & dependencies.keys()
-        if not _same(sources[path], dependencies[path])
+        for path in sources.keys() & hashes.keys()
+        if hashlib.sha256(sources[path].read_bytes()).hexdigest() != hashes[path]
     ]
-    for path, inside in _files_and_folders(sources, dependencies):
-        message = f"this is a file of the sources, and a folder that {owner(inside)} brings"
+    for path in sources.keys() & folders.keys():
+        message = f"this is a file of the sources, and a folder that {owner(folders[path])} brings"
         problems.append(_collision(path, message))
-    for path, _ in _files_and_folders(dependencies, sources):
+    for path in {parent for source in sources for parent in _parents(source)} & hashes.keys():
         message = f"this is a folder of the sources, and a file that {owner(path)} brings"
         problems.append(_collision(path, message))
     if problems:
         raise BundleError(*sorted(problems, key=lambda problem: problem.where.file or ""))
-    return dict(sorted({**dependencies, **sources}.items()))
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
-
-
-def _files_and_folders(files: Tree, others: Tree) -> Iterator[tuple[str, str]]:
-    """Every file of one tree that is a folder of the other, with a file in that folder."""
-    folders = {parent: path for path in others for parent in _parents(path)}
-    for path in files.keys() & folders.keys():
-        yield path, folders[path]
+def folders_of(paths: Iterable[str]) -> dict[str, str]:
+    """Every folder that these paths lie in, with one of them."""
+    return {parent: path for path in paths for parent in _parents(path)}
 
 
 def _parents(path: str) -> Iterator[str]:

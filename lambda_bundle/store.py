@@ -1,46 +1,74 @@
-"""Dependency sets: resolved and installed once for each distinct (requirements, target, backend).
+"""Dependency sets: resolved, installed and compressed once, for all functions and all later runs.
 
-Functions share them. What lies in the store is only ever read: a backend may have hard-linked it to its own
-cache, so that an edit in place would reach every later install.
+What requirements resolve to is asked anew in every run. What a set of wheels looks like when installed, and
+its compressed form, are kept between runs by the names and hashes of the wheels. What lies in the store is
+only ever read, and whoever reads it looks first whether it is still what was written.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import stat
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from secrets import token_hex
+from typing import Any, TypeVar
 
+from lambda_bundle import __version__
+from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installed import Distribution, contested, distributions, record_hash, tidy
 from lambda_bundle.installers import Installer, Work, no_fit
 from lambda_bundle.lock import Unfit, Wheel
+from lambda_bundle.members import Pack, compressor, open_pack, write_pack
+from lambda_bundle.process import mask
 from lambda_bundle.reqfile import Requirements
-from lambda_bundle.stage import scan
+from lambda_bundle.stage import file_mode, folders_of, scan
 from lambda_bundle.targets import Target
+
+_T = TypeVar("_T")
+_SET, _TREE = "set.json", "tree"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a dependency set, as it was when the set was made."""
+
+    size: int
+    mtime: int
+    """Nanoseconds."""
+    mode: int
+    """On Lambda."""
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DependencySet:
     """Installed wheels, tidy, with the files that they brought."""
 
+    key: str = ""
     wheels: tuple[Wheel, ...] = ()
-    folder: Path | None = None
-    files: dict[str, Path]
+    folder: Path = Path()
+    files: Mapping[str, File]
+    hashes: Mapping[str, str]
+    """The SHA-256 of each file."""
+    folders: Mapping[str, str]
+    """Each folder, with a file that lies in it."""
     warnings: tuple[Problem, ...] = ()
 
     def owner(self, path: str) -> str:
         """The distribution that brought a path, for messages."""
-        if self.folder is not None:
-            for distribution in distributions(self.folder):
-                if path in distribution.files:
-                    return f"{distribution.name} {distribution.version}"
+        for distribution in distributions(self.folder):
+            if path in distribution.files:
+                return f"{distribution.name} {distribution.version}"
         return "a dependency"
 
     @property
@@ -48,91 +76,197 @@ class DependencySet:
         """The .dist-info folders in it."""
         return tuple(sorted({path.partition("/")[0] for path in self.files if ".dist-info/" in path}))
 
+    def is_whole(self) -> bool:
+        """Whether every file is still there as it was (by size, time and permissions)."""
+        try:
+            for path, file in self.files.items():
+                found = os.stat(f"{self.folder}/{path}")  # noqa: PTH116 - a Path for each of 3,000 files is slow
+                mode = 0o755 if found.st_mode & stat.S_IXUSR else 0o644
+                if (found.st_size, found.st_mtime_ns, mode) != (file.size, file.mtime, file.mode):
+                    return False
+        except OSError:
+            return False
+        return True
 
-NOTHING = DependencySet(files={})
+
+NOTHING = DependencySet(files={}, hashes={}, folders={})
 """What a function without requirements gets."""
 
 
-class Store:
-    """The dependency sets of one run, below a folder of its own; they are built in a pool of threads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What somebody asks the store for."""
 
-    def __init__(self, folder: Path, pool: Executor) -> None:
-        self._folder = folder
+    wanted: Requirements
+    target: Target
+    installer: Installer
+    work: Work
+
+    @property
+    def key(self) -> str:
+        """What makes two orders the same in one run: all that can change the outcome, and no place."""
+        wanted, target = self.wanted, self.target
+        parts = [
+            self.installer.name,
+            [target.runtime, target.full_version, target.arch, *target.platforms],
+            [[one.line, *one.hashes] for one in wanted.requirements],
+            [[one.line, *one.hashes] for one in wanted.constraints],
+            asdict(wanted.options),
+            sorted(self.work.environ.items()),
+            self.work.timeout,
+        ]
+        return _hash(parts)
+
+    def install(self, wheels: Iterable[Wheel], folder: Path) -> None:
+        """Install some of the wheels that it resolves to."""
+        self.installer.install(tuple(wheels), self.wanted, self.target, folder, self.work)
+
+
+class Store:
+    """The dependency sets of one run, kept in a cache; they are made in a pool of threads."""
+
+    def __init__(self, cache: Cache, pool: Executor, *, deflating: Executor | None = None) -> None:
+        self._cache, self._pool, self._deflating = cache, pool, deflating
+        self._run = token_hex(8)
         self._lock = threading.Lock()
-        self._pool = pool
-        self._sets: dict[str, tuple[Requirements, Future[DependencySet]]] = {}
+        self._futures: dict[tuple[str, str], Future[Any]] = {}
+        self._asked: dict[str, Requirements] = {}
         self._fetching: dict[str, threading.Lock] = {}
         self._fetched: set[str] = set()
+        self.grown = False
+        """Whether anything was added to the cache."""
 
-    def dependencies(
-        self, wanted: Requirements, target: Target, installer: Installer, work: Work
-    ) -> DependencySet:
-        """The installed dependency set for these requirements; work on the same set is done once.
+    def dependencies(self, order: Order) -> DependencySet:
+        """The dependency set for these requirements.
 
         Raises `BundleError`, with the places of the requirements as this caller wrote them.
         """
-        if not wanted.requirements:
+        if not order.wanted.requirements:
             return NOTHING
-        order = _Order(wanted=wanted, target=target, installer=installer, work=work)
-        with self._lock:
-            if order.key not in self._sets:
-                self._sets[order.key] = (wanted, self._pool.submit(self._build, order))
-            asked, future = self._sets[order.key]
+        asked = self._asked.setdefault(order.key, order.wanted)
         try:
-            return future.result()
+            return self._once("set", order.key, lambda: self._make(order))
         except BundleError as error:
-            raise _relocate(error, asked, wanted) from None
+            raise _relocate(error, asked, order.wanted) from None
 
-    def _build(self, order: _Order) -> DependencySet:
-        self._folder.mkdir(parents=True, exist_ok=True)
+    def tree(self, found: DependencySet, order: Order) -> dict[str, Path]:
+        """Where each file of a set is on disk; a set that was damaged is made anew first."""
+        if found.key:
+            self._once("whole", found.key, lambda: self._mend(found, order))
+        return {path: found.folder / path for path in found.files}
+
+    def pack(self, found: DependencySet, order: Order, prefix: str, check: Callable[[], None]) -> Pack:
+        """The compressed form of a set, with a prefix before every path; checked against its hash."""
+        key = _hash([found.key, prefix, compressor()])
+        path = self._cache.path("packs", key)
+        pack = self._once("pack", key, lambda: open_pack(path))
+        if pack is None:
+            tree = {f"{prefix}{name}": source for name, source in self.tree(found, order).items()}
+            pack = self._once("new pack", key, lambda: self._write_pack(tree, path, check))
+        with self._cache.guarding():
+            self._cache.use(path)
+        return pack
+
+    def _once(self, kind: str, key: str, make: Callable[[], _T]) -> _T:
+        """What `make` returns; made once, however many threads ask for it."""
+        with self._lock:
+            if (kind, key) not in self._futures:
+                self._futures[kind, key] = self._pool.submit(make)
+            future: Future[_T] = self._futures[kind, key]
+        return future.result()
+
+    def _mend(self, found: DependencySet, order: Order) -> None:
+        if not found.is_whole():
+            with self._cache.guarding():
+                self._cache.drop(found.folder.parent)
+            self._install(order, found.wheels, found.key)
+
+    def _write_pack(self, tree: Mapping[str, Path], path: Path, check: Callable[[], None]) -> Pack:
+        self.grown = True
+        with self._cache.guarding(), self._cache.making(path) as folder:
+            pack = open_pack(path)  # another process may have been quicker
+            if pack is None:
+                write_pack(tree, folder, check=check, pool=self._deflating)
+                self._cache.keep(folder, path)
+                pack = open_pack(path)
+        if pack is None:
+            raise BundleError(_vanished(path))
+        return pack
+
+    def _make(self, order: Order) -> DependencySet:
+        """Resolve, and install unless the cache has the very wheels installed already."""
         unfit: tuple[Unfit, ...] = ()
         while True:
             wheels = order.installer.resolve(order.wanted, order.target, order.work, unfit)
-            folder = Path(tempfile.mkdtemp(prefix=f"{order.key[:12]}-", dir=self._folder))
-            with self._single_flight(wheels):
-                order.install(wheels, folder)
+            key = self._set_key(wheels, order)
+            path = self._cache.path("sets", key)
+            with self._cache.guarding():
+                found = _read_set(path, key, wheels) if self._cache.use(path) else None
+            found = found or self._install(order, wheels, key)
             # uv ignores the upper bounds of Requires-Python, so what it chose is looked at again.
-            refusing = _unfit(distributions(folder), order.wanted, order.target)
+            refusing = _unfit(distributions(found.folder), order.wanted, order.target)
             if not refusing:
-                break
+                return found
             if any(one.direct for one in refusing):
                 raise no_fit(refusing, order.wanted, order.target)
             unfit = (*unfit, *refusing)
-            shutil.rmtree(folder)
-        claims = contested(distributions(folder))
-        self._settle(folder, claims, wheels, order)
-        tidy(folder)
-        files = scan(folder, exclude=())
-        warnings = tuple(_shared(path, owners) for path, owners in claims.items() if path in files)
-        return DependencySet(wheels=wheels, folder=folder, files=files, warnings=warnings)
 
-    def _settle(
-        self,
-        folder: Path,
-        claims: Mapping[str, tuple[Distribution, ...]],
-        wheels: Iterable[Wheel],
-        order: _Order,
-    ) -> None:
-        """Give each path that several distributions bring to the last of them by name.
+    def _install(self, order: Order, wheels: tuple[Wheel, ...], key: str) -> DependencySet:
+        self.grown = True
+        with (
+            self._cache.guarding(),
+            tempfile.TemporaryDirectory(dir=self._cache.scratch("sets"), prefix=".") as scratch,
+        ):
+            folder = Path(scratch, _TREE)
+            folder.mkdir()
+            with self._single_flight(wheels):
+                order.install(wheels, folder)
+            return self._keep(order, wheels, key, folder)
 
-        Which of them a backend leaves there is chance: what must not happen is that the artifact varies.
+    def _set_key(self, wheels: Iterable[Wheel], order: Order) -> str:
+        """What makes two installed sets the same: the wheels, what installs them, and what tidies up (us).
+
+        Without its hash nobody knows what an address will give next time: such a set serves this run only.
         """
-        for path, owners in claims.items():
-            winner = owners[-1]
-            if record_hash(folder / path) != winner.files[path]:
-                with tempfile.TemporaryDirectory(dir=self._folder) as alone:
-                    order.install([wheel for wheel in wheels if wheel.name == winner.name], Path(alone))
-                    (folder / path).unlink()
-                    shutil.copy2(Path(alone, path), folder / path)
+        files = sorted([wheel.filename, wheel.sha256 or f"{mask(wheel.url)} {self._run}"] for wheel in wheels)
+        return _hash([__version__, order.installer.name, files])
+
+    def _keep(self, order: Order, wheels: tuple[Wheel, ...], key: str, folder: Path) -> DependencySet:
+        """Tidy an installed set and move it into the cache."""
+        claims = contested(distributions(folder))
+        _settle(folder, claims, wheels, order)
+        tidy(folder)
+        files = {
+            path: _record(source) for path, source in scan(folder, exclude=(), environments=True).items()
+        }
+        shared = {
+            path: [f"{one.name} {one.version}" for one in owners]
+            for path, owners in claims.items()
+            if path in files
+        }
+        path = self._cache.path("sets", key)
+        with self._cache.making(path) as made:
+            kept = _read_set(path, key, wheels)
+            if kept is None or not kept.is_whole():
+                folder.replace(made / _TREE)
+                document = {
+                    "files": {name: list(_fields(file)) for name, file in files.items()},
+                    "shared": shared,
+                }
+                (made / _SET).write_text(json.dumps(document), encoding="utf-8")
+                self._cache.keep(made, path)
+                kept = _read_set(path, key, wheels)
+        if kept is None:
+            raise BundleError(_vanished(path))
+        return kept
 
     @contextmanager
     def _single_flight(self, wheels: Iterable[Wheel]) -> Iterator[None]:
         """Hold every wheel that nobody has fetched yet, so that no other thread fetches it meanwhile."""
         urls = sorted({wheel.url for wheel in wheels})
         with ExitStack() as held:
-            for (
-                url
-            ) in urls:  # in one order everywhere: two threads that wait for each other would wait for ever
+            # In one order everywhere: two threads that wait for each other would wait for ever.
+            for url in urls:
                 with self._lock:
                     lock = self._fetching.setdefault(url, threading.Lock())
                 lock.acquire()
@@ -144,33 +278,72 @@ class Store:
             self._fetched.update(urls)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Order:
-    """What somebody has asked the store for."""
+def _hash(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    wanted: Requirements
-    target: Target
-    installer: Installer
-    work: Work
 
-    @property
-    def key(self) -> str:
-        """What makes two dependency sets the same: all that can change the outcome, and no place."""
-        wanted, target, work = self.wanted, self.target, self.work
-        parts = [
-            self.installer.name,
-            [target.runtime, target.arch, *target.platforms],
-            [[one.line, *one.hashes] for one in wanted.requirements],
-            [[one.line, *one.hashes] for one in wanted.constraints],
-            asdict(wanted.options),
-            sorted(work.environ.items()),
-            work.timeout,
-        ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def _settle(
+    folder: Path,
+    claims: Mapping[str, tuple[Distribution, ...]],
+    wheels: Iterable[Wheel],
+    order: Order,
+) -> None:
+    """Give each path that several distributions bring to the last of them by name.
 
-    def install(self, wheels: Iterable[Wheel], folder: Path) -> None:
-        """Install some of the wheels that it resolves to."""
-        self.installer.install(tuple(wheels), self.wanted, self.target, folder, self.work)
+    Which of them a backend leaves there is chance: what must not happen is that the artifact varies.
+    """
+    for path, owners in claims.items():
+        winner = owners[-1]
+        if record_hash(folder / path) != winner.files[path]:
+            with tempfile.TemporaryDirectory(dir=folder.parent) as alone:
+                order.install([wheel for wheel in wheels if wheel.name == winner.name], Path(alone))
+                (folder / path).unlink()
+                shutil.copy2(Path(alone, path), folder / path)
+
+
+def _record(path: Path) -> File:
+    found = path.stat()
+    return File(
+        found.st_size, found.st_mtime_ns, file_mode(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    )
+
+
+def is_same(path: Path, file: File) -> bool:
+    """Whether a file has the content and the permissions of one in a set."""
+    if path.stat().st_size != file.size or file_mode(path) != file.mode:
+        return False
+    return hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+
+
+def _fields(file: File) -> tuple[int, int, int, str]:
+    return file.size, file.mtime, file.mode, file.sha256
+
+
+def _read_set(path: Path, key: str, wheels: tuple[Wheel, ...]) -> DependencySet | None:
+    try:
+        document = json.loads((path / _SET).read_text(encoding="utf-8"))
+        files = {name: File(*fields) for name, fields in document["files"].items()}
+        warnings = tuple(_shared(name, claims) for name, claims in document["shared"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return DependencySet(
+        key=key,
+        wheels=wheels,
+        folder=path / _TREE,
+        files=files,
+        hashes={name: file.sha256 for name, file in files.items()},
+        folders=folders_of(files),
+        warnings=warnings,
+    )
+
+
+def _vanished(path: Path) -> Problem:
+    return Problem(
+        code=Code.CACHE_UNUSABLE,
+        message="what was just written to the cache is not there, or not the same",
+        where=Where(file=str(path)),
+        hint="look at the disk; `invoke cache --clear` empties the cache",
+    )
 
 
 def _unfit(found: Iterable[Distribution], wanted: Requirements, target: Target) -> tuple[Unfit, ...]:
@@ -187,11 +360,11 @@ def _unfit(found: Iterable[Distribution], wanted: Requirements, target: Target) 
     )
 
 
-def _shared(path: str, claims: tuple[Distribution, ...]) -> Problem:
-    names = ", ".join(f"{one.name} {one.version}" for one in claims)
+def _shared(path: str, claims: list[str]) -> Problem:
+    names, winner = ", ".join(claims), claims[-1].rpartition(" ")[0]
     return Problem(
         code=Code.SHARED_PATH,
-        message=f"{names} bring this file with different content; the one of {claims[-1].name} is used",
+        message=f"{names} bring this file with different content; the one of {winner} is used",
         where=Where(file=path),
         hint="leave one of them out if they are not meant to live together",
         severity="warning",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -17,6 +18,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 if TYPE_CHECKING:
+    from lambda_bundle.cache import Cache, Usage
     from lambda_bundle.config import Config
     from lambda_bundle.console import Printer
     from lambda_bundle.errors import BundleError, Problem
@@ -245,8 +247,8 @@ def validate(_: Context, file: Any = None) -> None:
         printer.note((f"{config.file.name} is valid: {counted}", ""))
 
 
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+def _counted(number: int, word: str, plural: str | None = None) -> str:
+    return f"{number} {word if number == 1 else plural or f'{word}s'}"
 
 
 @task(
@@ -315,4 +317,54 @@ def clean(_: Context, output: Any = None, file: Any = None) -> None:
         printer.note((f"{done} {folder}", ""))
 
 
-ns = Collection(bundle, validate, plan, clean)
+@task(
+    auto_shortflags=False,
+    help={
+        "prune": "Remove what was used the longest ago, until the rest fits the limit.",
+        "limit": "The limit for --prune, such as 500MB or 2.5GB.",
+        "clear": "Remove everything.",
+        "json": "As JSON.",
+    },
+)
+def cache(
+    _: Context, prune: bool = False, limit: Any = None, clear: bool = False, json: bool = False
+) -> None:
+    """Show what is kept between runs, or remove it."""
+    with edge(as_json=json) as printer:
+        from lambda_bundle.cache import Cache, parse_size  # noqa: PLC0415
+
+        if prune and clear:
+            raise invalid("--prune and --clear contradict each other", hint="give one of them")
+        if limit is not None and not prune:
+            raise invalid("--limit means nothing here", option="limit", hint="it goes with --prune")
+        kept = Cache.of(os.environ)
+        bound = kept.limit if limit is None else parse_size(limit, "--limit")
+        with kept.guarding():
+            removed = kept.prune(bound, everything=clear) if prune or clear else []
+            entries = kept.entries()
+        _show_cache(printer, kept, entries, removed, limit=bound, as_json=json)
+
+
+def _show_cache(
+    printer: Printer,
+    kept: Cache,
+    entries: list[Usage],
+    removed: list[Usage],
+    *,
+    limit: int,
+    as_json: bool,
+) -> None:
+    from lambda_bundle.report import size  # noqa: PLC0415
+
+    total, freed = sum(entry.size for entry in entries), sum(entry.size for entry in removed)
+    if removed:
+        printer.note((f"removed {_counted(len(removed), 'entry', 'entries')}, {size(freed)}", ""))
+    if as_json:
+        counts = {"entries": len(entries), "size": total, "limit": limit, "removed": len(removed)}
+        printer.json({"folder": str(kept.root), **counts, "freed": freed})
+    else:
+        row = [(str(len(entries)), ""), (size(total), ""), (size(limit), ""), (str(kept.root), "")]
+        printer.table(("entries", "size", "limit", "folder"), [row], right=("entries", "size", "limit"))
+
+
+ns = Collection(bundle, validate, plan, clean, cache)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,22 +18,38 @@ PASSED_ON = ("UV_CACHE_DIR", "UV_PYTHON_DOWNLOADS")
 """Variables of the backends that tests keep: a shared cache is what makes the index tests bearable."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache for all tests that do not say which; nothing reaches the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAMBDA_BUNDLE_CACHE", str(folder))
+        patch.delenv("LAMBDA_BUNDLE_CACHE_LIMIT", raising=False)
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def clean_environ() -> dict[str, str]:
-    """This process's environment without what configures uv, pip or Python."""
+def clean_environ(cache: Path) -> dict[str, str]:
+    """This process's environment without what configures uv, pip or Python, and with a cache for tests."""
     dropped = ("UV_", "PIP_", "PYTHON", "LAMBDA_BUNDLE_", "VIRTUAL_ENV", "COLUMNS", "FORCE_COLOR", "NO_COLOR")
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(dropped) or name in PASSED_ON
     }
-    return {**kept, "PIP_CONFIG_FILE": os.devnull}
+    return {**kept, "PIP_CONFIG_FILE": os.devnull, "LAMBDA_BUNDLE_CACHE": str(cache)}
 
 
 @pytest.fixture
-def environ(clean_environ: Mapping[str, str], tmp_path: Path) -> dict[str, str]:
-    """An environment in which neither backend asks an index: what is not in the wheelhouse does not exist."""
+def environ(
+    clean_environ: Mapping[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """An environment with a cache of its own, in which neither backend asks an index.
+
+    What is not in the wheelhouse does not exist.
+    """
+    own = {"LAMBDA_BUNDLE_CACHE": str(tmp_path_factory.mktemp("cache"))}
     nowhere = tmp_path / "empty-index"  # uv has no variable that switches indexes off
     nowhere.mkdir()
-    return {**clean_environ, "UV_DEFAULT_INDEX": nowhere.as_uri(), "PIP_NO_INDEX": "1"}
+    return {**clean_environ, **own, "UV_DEFAULT_INDEX": nowhere.as_uri(), "PIP_NO_INDEX": "1"}
 
 
 @pytest.fixture

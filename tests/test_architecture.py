@@ -24,17 +24,18 @@ ORDER = [
     *("reqfile", "requirements", "lock", "installed", "unpack", "installers"),
     *("installer_uv", "installer_pip", "backends"),
     # from sources and wheels to artifacts
-    *("stage", "store", "archive", "result", "manifest", "pipeline", "clean"),
+    *("stage", "members", "cache", "store", "archive", "result", "manifest", "pipeline", "clean"),
     # the edge
     *("console", "report", "tasks", "cli"),
 ]
 """A module may import those before it, and none after it."""
 
 ROOMS = {
-    "deflate": {"archive"},
-    "filelock": {"manifest"},
+    "deflate": {"members"},
+    "filelock": {"cache", "manifest"},
     "invoke": {"tasks", "cli"},
     "pathspec": {"stage"},
+    "platformdirs": {"cache"},
     "pydantic": {"config"},
     "rich": {"console"},
     "subprocess": {"process"},

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,10 +25,18 @@ from workshop import content, modes
 
 from lambda_bundle.archive import Archived, publish, remove, write_folder, write_zip
 from lambda_bundle.errors import BundleError, Code
+from lambda_bundle.stage import Tree
 
 UNZIP = shutil.which("unzip")
 Write = Callable[..., Archived]
-BOTH = pytest.mark.parametrize("write", [write_zip, write_folder])
+
+
+def plain_folder(tree: Tree, path: Path, **options: Any) -> Archived:
+    """A folder of files of which nothing is known beforehand."""
+    return write_folder(tree, path, hashes={}, **options)
+
+
+BOTH = pytest.mark.parametrize("write", [write_zip, plain_folder])
 
 
 def plant(folder: Path, files: Mapping[str, bytes]) -> dict[str, Path]:
@@ -147,7 +156,7 @@ def test_folder(tmp_path: Path) -> None:
     tree = plant(tmp_path / "tree", FILES)
     tree["run.sh"].chmod(0o700)
     with umask(0o077):
-        archived = write_folder(tree, tmp_path / "out")
+        archived = plain_folder(tree, tmp_path / "out")
     assert content(tmp_path / "out") == FILES
     files = {**dict.fromkeys(FILES, 0o644), "run.sh": 0o755}
     assert modes(tmp_path / "out") == {**files, ".": 0o755, "pkg": 0o755, "pkg/sub": 0o755}
@@ -157,7 +166,7 @@ def test_folder(tmp_path: Path) -> None:
 
 
 def test_folder_of_nothing(tmp_path: Path) -> None:
-    assert write_folder({}, tmp_path / "out").size == 0
+    assert plain_folder({}, tmp_path / "out").size == 0
     assert modes(tmp_path / "out") == {".": 0o755}
 
 
@@ -172,17 +181,17 @@ def test_hash_of_a_folder_tells_names_contents_and_permissions_apart(tmp_path: P
         {"a/b": b""},
     ]
     for number, files in enumerate(variants):
-        seen.add(write_folder(plant(tmp_path / f"t{number}", files), tmp_path / f"o{number}").sha256)
+        seen.add(plain_folder(plant(tmp_path / f"t{number}", files), tmp_path / f"o{number}").sha256)
     tree = plant(tmp_path / "executable", {"a": b""})
     tree["a"].chmod(0o755)
-    seen.add(write_folder(tree, tmp_path / "o").sha256)
+    seen.add(plain_folder(tree, tmp_path / "o").sha256)
     assert len(seen) == len(variants) + 1
 
 
 def test_both_formats_hold_the_same(tmp_path: Path) -> None:
     tree = plant(tmp_path / "tree", FILES)
     zipped = write_zip(tree, tmp_path / "x.zip")
-    plain = write_folder(tree, tmp_path / "x")
+    plain = plain_folder(tree, tmp_path / "x")
     assert zipped.unzipped == plain.unzipped
     assert content(tmp_path / "x.zip") == content(tmp_path / "x")
 
@@ -277,7 +286,7 @@ def publish_folder(tmp_path: Path, files: Mapping[str, bytes], destination: Path
     work = tmp_path / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    write_folder({name: tree[name] for name in files}, work / destination.name)
+    plain_folder({name: tree[name] for name in files}, work / destination.name)
     publish(work / destination.name, destination, stale=stale)
     assert list(work.iterdir()) == []
 

@@ -112,7 +112,7 @@ def test_wheel(target: Target, backend: str, wheelhouse: Wheelhouse, bench: Work
     assert chosen == {package: f"{package}-{names[0]}.whl" for package, names in packages.items()}
     for package, names in packages.items():
         tag = "-".join(names[0].split("-")[-3:])
-        assert f'TAG = "{tag}"' in dependencies.files[f"{package}/__init__.py"].read_text()
+        assert f'TAG = "{tag}"' in (dependencies.folder / package / "__init__.py").read_text()
 
 
 # --- markers: those of the target; the host is another Python on another machine in at least one case
@@ -441,7 +441,7 @@ def test_path_of_distributions_for_several_platforms(
         files = {"shared.py": f"owner = '{name}'\n", f"{name}.py": ""}
         wheelhouse.wheel(name, tag=f"cp312-cp312-{family}_aarch64", files=files)
     dependencies = bench.dependencies(backend, "c\nb\na", MUSL_FIRST)
-    assert dependencies.files["shared.py"].read_text() == "owner = 'c'\n"
+    assert (dependencies.folder / "shared.py").read_text() == "owner = 'c'\n"
     assert [one.where.file for one in dependencies.warnings] == ["shared.py"]
     check_records(tree(dependencies))
 

@@ -224,6 +224,8 @@ def test_progress_in_lines(output: Path, capsys: pytest.CaptureFixture[str]) -> 
         (999_949, "999.9 kB"),
         (999_950, "1.0 MB"),
         (262_144_000, "262.1 MB"),
+        (999_949_999, "999.9 MB"),
+        (999_950_000, "1.0 GB"),
     ],
 )
 def test_sizes(count: int, text: str) -> None:

@@ -465,6 +465,12 @@ EXAMPLES = {
     Code.COMMAND_TIMED_OUT: Example(toml=FUNCTION + 'timeout = 0.5\nhooks.before = ["sleep 30"]\n'),
     Code.OUTPUT_UNWRITABLE: Example(files={"dist": "a file\n"}),
     Code.MANIFEST_UNREADABLE: Example(files={"dist/manifest.json": "{}"}),
+    Code.CACHE_UNUSABLE: Example(
+        requirements="six==1.17.0",
+        wheels=lambda house: house.wheel("six", "1.17.0"),
+        files={"cache": "a file\n"},
+        environ={"LAMBDA_BUNDLE_CACHE": "REPO/cache"},
+    ),
     Code.ARTIFACT_TOO_LARGE: Example(command=too_many_files),
     Code.SYSTEM_ERROR: Example(homeless=True),
     Code.DEPRECATED_RUNTIME: Example(toml=spoiled("python3.13", "python3.9")),

@@ -123,6 +123,7 @@ def test_environment(workshop: Workshop) -> None:
         "BOTH=ours",
         "GREETING=hé llo",
         "LAMBDA_BUNDLE_ARCH=arm64",
+        f"LAMBDA_BUNDLE_CACHE={workshop.environ['LAMBDA_BUNDLE_CACHE']}",
         f"LAMBDA_BUNDLE_ENTRY={workshop.root / 'src'}",
         "LAMBDA_BUNDLE_FUNCTION=api",
         "LAMBDA_BUNDLE_RUNTIME=python3.12",

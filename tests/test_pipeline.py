@@ -89,8 +89,8 @@ def test_dependencies(workshop: Workshop, wheelhouse: Wheelhouse, backend: str) 
     assert result.artifact is not None
     assert [(wheel.name, wheel.version) for wheel in result.artifact.wheels] == [("six", "1.0")]
     assert list(content(result.job.artifact)) == [
-        *("app.py", "requirements.txt"),
         *("six-1.0.dist-info/METADATA", "six-1.0.dist-info/RECORD", "six-1.0.dist-info/WHEEL", "six.py"),
+        *("app.py", "requirements.txt"),
     ]
 
 

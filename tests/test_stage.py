@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,16 @@ from hypothesis import strategies as st
 from workshop import snapshot
 
 from lambda_bundle.errors import BundleError, Code
-from lambda_bundle.stage import DEFAULT_EXCLUDES, HOOK_LEFTOVERS, copy, detach, file_mode, merge, scan
+from lambda_bundle.stage import (
+    DEFAULT_EXCLUDES,
+    HOOK_LEFTOVERS,
+    check_collisions,
+    copy,
+    detach,
+    file_mode,
+    folders_of,
+    scan,
+)
 
 GIT = shutil.which("git") or ""
 
@@ -492,10 +502,10 @@ def owner(path: str) -> str:
     return f"the distribution of {path}"
 
 
-def together(tmp_path: Path, sources: Mapping[str, str], dependencies: Mapping[str, str]) -> dict[str, Path]:
+def together(tmp_path: Path, sources: Mapping[str, str], dependencies: Mapping[str, str]) -> None:
     ours = plant(tmp_path / "sources", **sources)
-    theirs = plant(tmp_path / "dependencies", **dependencies)
-    return merge(scan(ours, exclude=()), scan(theirs, exclude=()), owner)
+    hashes = {path: sha256(content.encode()).hexdigest() for path, content in dependencies.items()}
+    check_collisions(scan(ours, exclude=()), hashes, folders_of(dependencies), owner)
 
 
 def collisions(
@@ -507,19 +517,18 @@ def collisions(
     return [(problem.where.file or "", problem.message) for problem in error.value.problems]
 
 
-def test_merge(tmp_path: Path) -> None:
-    merged = together(
-        tmp_path, {"b": "1", "ns/__init__.py": "same"}, {"a": "2", "ns/__init__.py": "same", "ns/x": ""}
-    )
-    assert list(merged) == ["a", "b", "ns/__init__.py", "ns/x"]
-    assert merged["ns/__init__.py"].is_relative_to(tmp_path / "sources")
-    assert merged["a"].is_relative_to(tmp_path / "dependencies")
+def test_what_can_share_a_folder(tmp_path: Path) -> None:
+    together(tmp_path, {"b": "1", "ns/__init__.py": "same"}, {"a": "2", "ns/__init__.py": "same", "ns/x": ""})
 
 
-def test_merge_with_nothing(tmp_path: Path) -> None:
-    plant(tmp_path, "a")
-    tree = scan(tmp_path, exclude=())
-    assert merge(tree, {}, owner) == merge({}, tree, owner) == tree
+def test_nothing_is_in_the_way_of_nothing(tmp_path: Path) -> None:
+    check_collisions(scan(plant(tmp_path, "a"), exclude=()), {}, {}, owner)
+    check_collisions({}, {"a": "0" * 64, "b/c": "1" * 64}, folders_of(["b/c"]), owner)
+
+
+def test_every_folder_above_a_file() -> None:
+    assert folders_of(["a", "b/c", "b/d/e/f"]).keys() == {"b", "b/d", "b/d/e"}
+    assert folders_of(["b/d/e/f"]) == dict.fromkeys(["b", "b/d", "b/d/e"], "b/d/e/f")
 
 
 def test_files_that_differ(tmp_path: Path) -> None:

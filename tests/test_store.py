@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from threading import Barrier
 
@@ -11,6 +12,7 @@ from loopback import Index, serving
 from wheelhouse import Wheelhouse
 from workbench import BACKENDS, Workbench, tree
 
+from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installers import Work
 from lambda_bundle.reqfile import Requirements
@@ -27,16 +29,14 @@ class Shared:
 
     def __init__(self, bench: Workbench, pool: ThreadPoolExecutor) -> None:
         self.bench = bench
-        self.folder = bench.folder / "store"
-        self._store = Store(self.folder, pool)
+        self.cache = Cache(bench.folder / "store")
+        self.store = Store(self.cache, pool)
 
     def ask(
         self, wanted: Requirements, *, backend: str = "uv", target: Target = PY313, work: Work | None = None
     ) -> DependencySet | BundleError:
         try:
-            return self._store.dependencies(
-                wanted, target, self.bench.backend(backend), work or self.bench.work(wanted)
-            )
+            return self.store.dependencies(self.bench.order(wanted, target, backend, work))
         except BundleError as error:
             return error
 
@@ -51,9 +51,19 @@ class Shared:
             return list(callers.map(ask, all_wanted))
 
     @property
+    def inodes(self) -> dict[Path, int]:
+        """What is in the cache, and which folder it is: one that was made anew has another number."""
+        return {entry.path: entry.path.stat().st_ino for entry in self.cache.entries()}
+
+    @property
     def built(self) -> int:
         """How many dependency sets were built; each has a folder of its own."""
-        return len(list(self.folder.iterdir())) if self.folder.exists() else 0
+        return len(self.cache.entries())
+
+    @property
+    def resolved(self) -> int:
+        """How often a backend was asked what requirements resolve to."""
+        return len(list(self.bench.folder.glob("work-*/requirements.in")))
 
 
 @pytest.fixture
@@ -80,15 +90,14 @@ def test_same_set_is_built_once(backend: str, wheelhouse: Wheelhouse, shared: Sh
     found = shared.ask_all(wanted, backend=backend)
     assert len({id(one) for one in found}) == 1
     assert shared.built == 1
-    commands = len(list(shared.bench.folder.glob("work-*/requirements.in")))
-    assert commands == 1
+    assert shared.resolved == 1
 
 
 def test_nothing_is_built_for_nothing(shared: Shared) -> None:
     wanted = shared.bench.requirements("pkg; sys_platform == 'win32'\n", PY313)
     found = shared.ask(wanted)
     assert isinstance(found, DependencySet)
-    assert (found.folder, shared.built) == (None, 0)
+    assert (found.files, shared.resolved, shared.built) == ({}, 0, 0)
 
 
 def test_what_makes_sets_different(wheelhouse: Wheelhouse, shared: Shared) -> None:
@@ -111,7 +120,7 @@ def test_what_makes_sets_different(wheelhouse: Wheelhouse, shared: Shared) -> No
     for count, text in enumerate(texts, start=1):
         for _ in range(2):
             assert isinstance(shared.ask(bench.requirements(text, PY313)), DependencySet)
-        assert shared.built == count
+        assert shared.resolved == count
     plain = bench.requirements("pkg\n", PY313)
     more: list[Mapping[str, object]] = [
         {"target": PY311},
@@ -123,9 +132,10 @@ def test_what_makes_sets_different(wheelhouse: Wheelhouse, shared: Shared) -> No
     ]
     for count, how in enumerate(more, start=len(texts) + 1):
         assert isinstance(shared.ask(plain, **how), DependencySet)  # type: ignore[arg-type]
-        assert shared.built == count
+        assert shared.resolved == count
     assert isinstance(shared.ask(plain, target=Target("python3.13", "x86_64")), DependencySet)
-    assert shared.built == len(texts) + len(more)
+    assert shared.resolved == len(texts) + len(more)
+    assert shared.built == 3, "two versions with uv, and one with pip: the same wheels are installed once"
 
 
 def test_tags_that_mean_the_same_are_the_same(wheelhouse: Wheelhouse, shared: Shared) -> None:
@@ -133,7 +143,7 @@ def test_tags_that_mean_the_same_are_the_same(wheelhouse: Wheelhouse, shared: Sh
     wanted = shared.bench.requirements("pkg\n", PY313)
     for tags in ((), ("manylinux_2_34_x86_64",), ("manylinux_2_34_x86_64", "manylinux2014_x86_64")):
         shared.ask(wanted, target=Target("python3.13", "x86_64", tags))
-    assert shared.built == 1
+    assert shared.resolved == shared.built == 1
 
 
 @both
@@ -207,24 +217,28 @@ def test_wheel_that_could_not_be_fetched_blocks_nobody(shared: Shared) -> None:
     assert [problem(one).code for one in found] == [Code.HASH_MISMATCH] * 2
 
 
-def test_what_is_installed_lies_below_the_folder_of_the_store(wheelhouse: Wheelhouse, shared: Shared) -> None:
+def test_what_is_installed_lies_in_the_cache(wheelhouse: Wheelhouse, shared: Shared) -> None:
     wheelhouse.wheel("Pkg_Name", "1.0")
     found = shared.ask(shared.bench.requirements("pkg.name\n", PY313))
     assert isinstance(found, DependencySet)
-    assert found.folder is not None
-    assert found.folder.parent == shared.folder
+    assert found.folder.parent == shared.cache.path("sets", found.key)
     assert found.infos == ("Pkg_Name-1.0.dist-info",)
-    assert all(found.folder / path == file for path, file in found.files.items())
+    assert found.hashes == {path: sha256(content).hexdigest() for path, (content, _) in tree(found).items()}
     assert found.owner("Pkg_Name/__init__.py") == "pkg-name 1.0"
     assert list(tree(found)) == sorted(tree(found))
 
 
-def test_sets_that_were_tried_leave_nothing(wheelhouse: Wheelhouse, shared: Shared) -> None:
-    """Where uv's choice does not admit the Python, it is installed and removed again."""
+def test_sets_that_were_tried_are_not_installed_again(wheelhouse: Wheelhouse, shared: Shared) -> None:
+    """Whether uv's choice admits the Python is known once it is installed."""
     for version in ("2.0", "3.0", "4.0"):
         wheelhouse.wheel("pkg", version, python="<3.13")
     wheelhouse.wheel("pkg", "1.0")
     found = shared.ask(shared.bench.requirements("pkg\n", PY313))
     assert isinstance(found, DependencySet)
     assert [wheel.version for wheel in found.wheels] == ["1.0"]
-    assert shared.built == 1
+    assert not [path for path in found.files if not path.startswith(("pkg/", "pkg-1.0.dist-info/"))]
+    before = shared.inodes
+    with ThreadPoolExecutor(1) as pool:
+        again = Shared(shared.bench, pool)
+        assert again.ask(shared.bench.requirements("pkg\n", PY313)) == found
+    assert again.inodes == before

@@ -203,7 +203,7 @@ def test_configuration_of_the_current_folder_has_no_part(
         "dep-2.0-py3-none-any.whl",
         "pkg-1.0-py3-none-any.whl",
     ]
-    assert not [file for file in dependencies.files.values() if file.is_symlink()]
+    assert not [path for path in dependencies.files if (dependencies.folder / path).is_symlink()]
 
 
 def test_cache_of_uv_stays_as_it_is(wheelhouse: Wheelhouse, bench: Workbench) -> None:
@@ -211,7 +211,7 @@ def test_cache_of_uv_stays_as_it_is(wheelhouse: Wheelhouse, bench: Workbench) ->
     bench.environ["UV_LINK_MODE"] = "hardlink"
     wheelhouse.wheel("pkg", files={"pkg.py": "", "pkg-1.0.data/data/bin/tool": "#!/bin/sh\n"})
     first = bench.dependencies("uv", "pkg", PY311)
-    program = first.files["bin/tool"]
+    program = first.folder / "bin" / "tool"
     assert program.stat().st_nlink == 1
     assert program.stat().st_mode & 0o777 == 0o755
     assert tree(bench.dependencies("uv", "pkg", PY311)) == tree(first)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Problem
 from lambda_bundle.installer_pip import Pip
 from lambda_bundle.installer_uv import Uv
@@ -21,7 +22,7 @@ from lambda_bundle.lock import Wheel
 from lambda_bundle.process import Children
 from lambda_bundle.reqfile import Requirements, read
 from lambda_bundle.stage import file_mode
-from lambda_bundle.store import DependencySet, Store
+from lambda_bundle.store import DependencySet, Order, Store
 from lambda_bundle.targets import Target
 
 BACKENDS = ("uv", "pip")
@@ -78,8 +79,15 @@ class Workbench:
         """The installed dependencies, by way of a store of its own."""
         wanted = self.requirements(text, target)
         with ThreadPoolExecutor(1) as pool:
-            store = Store(Path(tempfile.mkdtemp(prefix="store-", dir=self.folder)), pool)
-            return store.dependencies(wanted, target, self.backend(backend), self.work(wanted))
+            store = Store(Cache(Path(tempfile.mkdtemp(prefix="store-", dir=self.folder))), pool)
+            return store.dependencies(self.order(wanted, target, backend))
+
+    def order(
+        self, wanted: Requirements, target: Target, backend: str = "uv", work: Work | None = None
+    ) -> Order:
+        """What a job would ask a store for."""
+        work = work or self.work(wanted)
+        return Order(wanted=wanted, target=target, installer=self.backend(backend), work=work)
 
     def problem(self, backend: str, text: str, target: Target) -> Problem:
         """The one problem that keeps the dependencies from being installed."""
@@ -91,4 +99,5 @@ class Workbench:
 
 def tree(dependencies: DependencySet) -> Mapping[str, tuple[bytes, int]]:
     """Content and permissions of every file."""
-    return {path: (file.read_bytes(), file_mode(file)) for path, file in dependencies.files.items()}
+    paths = {path: dependencies.folder / path for path in dependencies.files}
+    return {path: (file.read_bytes(), file_mode(file)) for path, file in paths.items()}

@@ -1,0 +1,236 @@
+"""Members of zip files: deflated once, and copied as they are into every archive that contains them.
+
+The format is that of PKWARE's APPNOTE 6.3. Members are dated 1980-01-01 and carry the two permissions that
+Lambda needs. Deflate is libdeflate's, whose output depends on neither the CPU nor the host's zlib.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from deflate import __version__ as deflate_version
+from deflate import deflate_compress
+
+from lambda_bundle.errors import BundleError, Code, Problem
+from lambda_bundle.stage import Tree, file_mode
+
+LEVEL = 6
+UNZIPPED_LIMIT = 262_144_000
+"""Bytes that Lambda accepts unzipped, layers included
+(https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
+MAX_BYTES = 0xFFFF_FFFF
+"""What a zip without the 64-bit extension can hold."""
+_STORED, _DEFLATED = 0, 8
+_UTF8 = 0x800
+_DOS_DATE = 33  # 1980-01-01; the time is 0
+_UNIX = 3 << 8 | 20  # made by: Unix, so that the permissions count; version 2.0
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_BLOCK = 1 << 20
+_AHEAD = 64
+"""How many files are compressed ahead of the one that is written: work for all CPUs, and little memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file as it stands in a zip."""
+
+    name: str
+    mode: int
+    method: int
+    crc: int
+    packed: int
+    """Bytes of its content as it is stored."""
+    size: int
+    """Bytes of the file."""
+
+    @property
+    def header(self) -> bytes:
+        """What stands before its content; the same in every archive."""
+        return _LOCAL.pack(b"PK\3\4", 20, *self._common()) + self.name.encode()
+
+    def record(self, offset: int) -> bytes:
+        """Its record in the central directory of an archive that has it at an offset."""
+        attributes = (stat.S_IFREG | self.mode) << 16
+        fields = (_UNIX, 20, *self._common(), 0, 0, 0, attributes, offset)
+        return _CENTRAL.pack(b"PK\1\2", *fields) + self.name.encode()
+
+    def _common(self) -> tuple[int, ...]:
+        flags = 0 if self.name.isascii() else _UTF8
+        length = len(self.name.encode())
+        return (flags, self.method, 0, _DOS_DATE, self.crc, self.packed, self.size, length, 0)
+
+
+class Writer:
+    """A zip in the making: hashed as it is written, with a central directory that grows beside it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+        """Bytes written."""
+        self.directory: list[bytes] = []
+        self.count = 0
+        self.unzipped = 0
+
+    def add(self, member: Member, data: bytes) -> None:
+        """Append a member with its content as it is stored. Raises `BundleError` where no zip can hold it."""
+        if self.size + len(data) + _LOCAL.size + len(member.name.encode()) > MAX_BYTES:
+            raise too_large("the files are more than the 4 GiB that a zip can hold")
+        self.directory.append(member.record(self.size))
+        self.write(member.header)
+        self.write(data)
+        self.count += 1
+        self.unzipped += member.size
+
+    def begin_with(self, pack: Pack) -> None:
+        """Begin with every member of a pack, whose hash and directory are known already."""
+        with pack.content.open("rb") as content:
+            copy_content(content, self._file)
+        self.sha256 = pack.sha256.copy()
+        self.directory.append(pack.directory)
+        self.size, self.count, self.unzipped = pack.size, pack.count, pack.unzipped
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        self._file.write(data)
+        self.sha256.update(data)
+        self.size += len(data)
+
+
+def compress(
+    tree: Tree, *, check: Callable[[], None], pool: Executor | None = None
+) -> Iterator[tuple[Member, bytes]]:
+    """Every file of a tree as a member with its content, in the order of the names.
+
+    `check` is called before each file; what it raises ends the work. Files are read and deflated in the pool.
+    """
+    names = sorted(tree)
+    run = map if pool is None else pool.map
+    for begin in range(0, len(names), _AHEAD):
+        ahead = names[begin : begin + _AHEAD]
+        for one in run(_compress, ahead, [tree[name] for name in ahead]):
+            check()
+            yield one
+
+
+def weight(tree: Tree) -> int:
+    """Bytes that the files of a tree take in a zip when nothing is compressed."""
+    return sum(source.stat().st_size + len(name.encode()) + _LOCAL.size for name, source in tree.items())
+
+
+def _compress(name: str, source: Path) -> tuple[Member, bytes]:
+    if source.stat().st_size > MAX_BYTES:
+        raise too_large("a file is more than the 4 GiB that a zip can hold")
+    content = source.read_bytes()
+    deflated = bytes(deflate_compress(content, LEVEL)) if content else b""
+    method, data = (_DEFLATED, deflated) if len(deflated) < len(content) else (_STORED, content)
+    return Member(name, file_mode(source), method, zlib.crc32(content), len(data), len(content)), data
+
+
+def compressor() -> str:
+    """What the bytes of a member depend on besides the file."""
+    return f"libdeflate {deflate_version} {LEVEL}"
+
+
+def too_large(message: str) -> BundleError:
+    """The error for what does not fit into a zip."""
+    hint = f'Lambda unpacks at most {UNZIPPED_LIMIT:,} bytes: leave files out, or use format = "dir"'
+    return BundleError(Problem(code=Code.ARTIFACT_TOO_LARGE, message=message, hint=hint))
+
+
+_CONTENT, _DIRECTORY, _INDEX = "members", "directory", "index.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """Members in a file of their own, one after the other: how every archive begins that has them all."""
+
+    folder: Path
+    sha256: Any
+    """The running hash (of `hashlib`) over the members."""
+    directory: bytes
+    """Their records in the central directory of an archive that begins with them."""
+    size: int
+    count: int
+    unzipped: int
+
+    @property
+    def content(self) -> Path:
+        """The file with the members."""
+        return self.folder / _CONTENT
+
+    def members(self) -> Iterator[tuple[Member, int]]:
+        """Each member, with where its content begins in the file."""
+        return _parse(self.directory)
+
+
+def _parse(directory: bytes) -> Iterator[tuple[Member, int]]:
+    """The members that records of a central directory tell of, with where the content of each begins."""
+    at = 0
+    while at < len(directory):
+        fields = _CENTRAL.unpack_from(directory, at)
+        method, (crc, packed, size, length), (attributes, offset) = fields[4], fields[7:11], fields[15:]
+        at += _CENTRAL.size + length
+        name = directory[at - length : at].decode()
+        begin = offset + _LOCAL.size + length
+        yield Member(name, attributes >> 16 & 0o777, method, crc, packed, size), begin
+
+
+def write_pack(tree: Tree, folder: Path, *, check: Callable[[], None], pool: Executor | None = None) -> None:
+    """Compress a tree into an empty folder, as `open_pack` reads it."""
+    with (folder / _CONTENT).open("wb") as file:
+        out = Writer(file)
+        for member, data in compress(tree, check=check, pool=pool):
+            out.add(member, data)
+    directory = b"".join(out.directory)
+    (folder / _DIRECTORY).write_bytes(directory)
+    whole = [out.sha256.hexdigest(), hashlib.sha256(directory).hexdigest()]
+    (folder / _INDEX).write_text(json.dumps(whole), encoding="utf-8")
+
+
+def open_pack(folder: Path) -> Pack | None:
+    """A pack that was written before; None when it is not there, or is not what was written."""
+    try:
+        whole = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        directory = (folder / _DIRECTORY).read_bytes()
+        sha256, size = _hash(folder / _CONTENT)
+    except (OSError, ValueError):
+        return None
+    if [sha256.hexdigest(), hashlib.sha256(directory).hexdigest()] != whole:
+        return None
+    sizes = [member.size for member, _ in _parse(directory)]
+    count, unzipped = len(sizes), sum(sizes)
+    return Pack(folder=folder, sha256=sha256, directory=directory, size=size, count=count, unzipped=unzipped)
+
+
+def _hash(path: Path) -> tuple[Any, int]:
+    sha256 = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha256.update(block)
+        return sha256, file.tell()
+
+
+def copy_content(source: IO[bytes], destination: IO[bytes]) -> None:
+    """Append a file to another; in the kernel where it can, and without copying where the disk can."""
+    destination.flush()
+    if hasattr(os, "copy_file_range"):
+        with suppress(OSError):  # some file systems cannot; what is left is read and written below
+            while os.copy_file_range(source.fileno(), destination.fileno(), 1 << 30):
+                pass
+    source.seek(os.lseek(source.fileno(), 0, os.SEEK_CUR))
+    destination.seek(0, os.SEEK_END)
+    while block := source.read(_BLOCK):
+        destination.write(block)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lambda_bundle.cache import DEFAULT_LIMIT, Cache, parse_size
+from lambda_bundle.errors import BundleError, Code
+
+HOUR = 3600
+
+
+def fill(cache: Cache, kind: str, name: str, size: int, *, age: float) -> Path:
+    """An entry of some bytes that was last used `age` seconds ago."""
+    path = cache.path(kind, name)
+    with cache.making(path) as made:
+        (made / "content").write_bytes(bytes(size))
+        cache.keep(made, path)
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("1234", 1234),
+        ("12b", 12),
+        ("3k", 3_000),
+        ("500MB", 500_000_000),
+        (" 2.5 GB ", 2_500_000_000),
+        ("1tb", 10**12),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text, "--limit") == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1", "5 apples", "1.2.3GB", "GB"])
+def test_what_is_no_size_is_an_error_that_names_the_option(text: str) -> None:
+    with pytest.raises(BundleError) as caught:
+        parse_size(text, "--limit")
+    (problem,) = caught.value.problems
+    assert problem.code is Code.INVALID_OPTION
+    assert problem.where.key == "--limit"
+    assert text in problem.message
+
+
+def test_the_environment_names_the_folder_and_the_limit(tmp_path: Path) -> None:
+    cache = Cache.of({"LAMBDA_BUNDLE_CACHE": str(tmp_path), "LAMBDA_BUNDLE_CACHE_LIMIT": "7kB"})
+    assert cache.root == tmp_path
+    assert cache.limit == 7000
+    assert Cache.of({}).limit == DEFAULT_LIMIT
+    assert Cache.of({}).root.name == "lambda-bundle"
+
+
+def test_an_entry_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    path = cache.path("sets", "one")
+
+    def fail() -> None:
+        with cache.making(path) as made:
+            (made / "half").touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert not cache.use(path)
+    assert cache.entries() == []
+    assert [one.name for one in (cache.folder / "sets").iterdir()] == []
+
+
+def test_keeping_replaces_what_stood_there(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    fill(cache, "sets", "one", 10, age=0)
+    path = fill(cache, "sets", "one", 20, age=0)
+    assert (path / "content").stat().st_size == 20
+    assert [one.name for one in path.parent.iterdir()] == ["one"]
+
+
+def test_makers_of_one_entry_wait_for_each_other(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    path = cache.path("packs", "one")
+    inside: list[int] = []
+    most: list[int] = []
+
+    def make() -> None:
+        with cache.making(path):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.pop()
+
+    threads = [threading.Thread(target=make) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+
+
+def test_pruning_takes_the_longest_unused_first_until_the_rest_fits(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, limit=250)
+    old = fill(cache, "sets", "old", 100, age=9 * HOUR)
+    middle = fill(cache, "packs", "middle", 100, age=5 * HOUR)
+    young = fill(cache, "sets", "young", 100, age=2 * HOUR)
+    assert [entry.path for entry in cache.prune()] == [old]
+    assert not old.exists()
+    assert middle.exists()
+    assert cache.use(middle)  # now it is the youngest
+    assert [entry.path for entry in cache.prune(100)] == [young]
+    assert middle.exists()
+
+
+def test_what_was_just_used_stays_unless_everything_goes(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, limit=0)
+    path = fill(cache, "sets", "one", 100, age=60)
+    assert cache.prune() == []
+    assert [entry.path for entry in cache.prune(everything=True)] == [path]
+    assert cache.entries() == []
+
+
+def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "none")
+    assert cache.entries() == []
+    assert cache.prune(everything=True) == []
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_killed_runs_left_goes_after_a_day(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    old, young = (cache.scratch("sets") / name for name in (".old", ".young"))
+    for path, hours in ((old, 25), (young, 23)):
+        path.mkdir()
+        os.utime(path, (time.time() - hours * HOUR,) * 2)
+    assert cache.prune() == []
+    assert (old.exists(), young.exists()) == (False, True)
+    assert cache.prune(everything=True) == []
+    assert not young.exists()
+
+
+def test_what_the_system_refuses_in_the_cache_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    cache = Cache(tmp_path / "cache")
+    with pytest.raises(BundleError) as caught, cache.guarding():
+        cache.scratch("sets")
+    (problem,) = caught.value.problems
+    assert problem.code is Code.CACHE_UNUSABLE
+    assert str(problem.where.file).startswith(str(cache.root))
+    with pytest.raises(FileNotFoundError), cache.guarding():
+        (tmp_path / "elsewhere").read_bytes()
