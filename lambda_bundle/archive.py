@@ -18,8 +18,6 @@ from pathlib import Path
 from lambda_bundle.members import MAX_BYTES, Pack, Writer, compress, copy_content, too_large, weight
 from lambda_bundle.stage import Tree, file_mode
 
-LAYOUT = "1"
-"""Changes when the same files would give other bytes than before."""
 _MAX_ENTRIES = 0xFFFF  # what a zip without the 64-bit extension can hold
 _END = struct.Struct("<4s4H2LH")
 

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -258,6 +258,6 @@ def lifecycle(runtime: str, today: date) -> Lifecycle | None:
     )
 
 
-def newest(names: Sequence[str] = tuple(RUNTIMES)) -> str:
+def newest() -> str:
     """The newest runtime, for hints."""
-    return names[0]
+    return next(iter(RUNTIMES))
