@@ -100,7 +100,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing that is wrong, or (severity "warning") one that the user should know."""
+    """One thing that is wrong ("error"), that the user should know ("warning"), or that explains ("note")."""
 
     code: Code
     message: str
@@ -108,7 +108,7 @@ class Problem:
     hint: str | None = None
     detail: str | None = None
     """Captured output of a command, or a list that belongs to the message; may have many lines."""
-    severity: Literal["error", "warning"] = "error"
+    severity: Literal["error", "warning", "note"] = "error"
 
     def at(self, *, name: str, stage: Stage) -> Problem:
         """The same problem, with the entry and the stage in which it came up."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from packaging.tags import create_compatible_tags_selector
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
+from lambda_bundle.errors import Where
 from lambda_bundle.targets import Target
 
 
@@ -42,6 +44,24 @@ class Candidates:
     name: str
     version: str
     wheels: tuple[Wheel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Code that has to be built to a wheel first: exactly one of `folder` and `url` is set."""
+
+    name: str | None
+    """Normalized; None where only a build can tell."""
+    where: Where
+    folder: Path | None = None
+    """A project on this machine, absolute."""
+    url: str | None = None
+    """Of a source archive (https or file), or of a git repository as PEP 440 writes it: git+URL@COMMIT."""
+    subdirectory: str | None = None
+    """Of the archive or the repository, where the project is not at its root."""
+    extras: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    """Which the archive may have, as "sha256:…"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

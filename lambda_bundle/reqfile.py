@@ -22,6 +22,7 @@ from packaging.markers import InvalidMarker, Marker, UndefinedComparison, Undefi
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
+from lambda_bundle.lock import Candidates, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,12 @@ class Requirements:
     """Every file that was read, in order."""
     secrets: frozenset[str] = field(repr=False)
     """Passwords in URLs, and values of variables in lines with a URL: to be masked in all output."""
+    sources: tuple[Source, ...] = ()
+    """What has to be built to wheels before anything can be resolved."""
+    candidates: tuple[Candidates, ...] = ()
+    """What a lock has chosen, with the wheels that it lists: of these packages nothing is resolved."""
+    exact: bool = False
+    """Whether this is all that there is to install: what packages require is not followed."""
 
 
 NO_REQUIREMENTS = Requirements(

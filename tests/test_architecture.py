@@ -21,7 +21,7 @@ ORDER = [
     # running commands
     *("process", "hooks"),
     # from requirements to wheels
-    *("reqfile", "requirements", "lock", "installed", "unpack", "installers"),
+    *("lock", "reqfile", "requirements", "installed", "unpack", "installers"),
     *("installer_uv", "installer_pip", "backends"),
     # from sources and wheels to artifacts
     *("stage", "members", "cache", "store", "archive", "result", "manifest", "pipeline", "clean"),
