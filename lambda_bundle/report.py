@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lambda_bundle.assembly import Progress
 from lambda_bundle.console import Cell, Printer, problem_document
 from lambda_bundle.errors import Stage
 from lambda_bundle.jobs import Job
 from lambda_bundle.manifest import row
 from lambda_bundle.members import UNZIPPED_LIMIT
-from lambda_bundle.pipeline import Progress
 from lambda_bundle.result import Result
 
 _MARKS = {"built": ("✓", "green"), "failed": ("✗", "bold red"), "cancelled": ("•", "yellow")}

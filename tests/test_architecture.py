@@ -24,7 +24,7 @@ ORDER = [
     *("lock", "reqfile", "requirements", "installed", "unpack", "installers"),
     *("installer_uv", "installer_pip", "backends"),
     # from sources and wheels to artifacts
-    *("stage", "members", "cache", "store", "archive", "result", "manifest", "pipeline", "clean"),
+    *("stage", "members", "cache", "store", "archive", "result", "manifest", "assembly", "pipeline", "clean"),
     # the edge
     *("console", "report", "tasks", "cli"),
 ]
