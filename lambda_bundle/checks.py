@@ -25,6 +25,8 @@ def check_table(place: KeyPath, table: Table, root: Path, findings: Findings) ->
     """Look at every value of a table; `root` is the folder that paths are relative to."""
     checks: dict[str, Callable[[KeyPath, Any, Findings], None]] = {
         "runtime": _check_runtime,
+        "runtimes": _check_runtimes,
+        "layers": _check_layers,
         "arch": _check_arch,
         "tags": _check_tags,
         "entry": partial(_check_entry, root=root),
@@ -50,6 +52,23 @@ def _check_runtime(key: KeyPath, value: str, findings: Findings) -> None:
     hint = f'did you mean "{meant}"?' if meant in RUNTIMES else f"write it as one of {known}"
     message = f"{quoted(value)} is not the name of a Python runtime"
     findings.add(key, Code.UNPARSEABLE_RUNTIME, message, hint)
+
+
+def _check_runtimes(key: KeyPath, value: Sequence[object], findings: Findings) -> None:
+    for index, runtime in enumerate(value):
+        if isinstance(runtime, str):
+            _check_runtime((*key, index), runtime, findings)
+    _check_repeated(key, value, findings)
+
+
+def _check_layers(key: KeyPath, value: Sequence[object], findings: Findings) -> None:
+    _check_repeated(key, value, findings)
+
+
+def _check_repeated(key: KeyPath, value: Sequence[object], findings: Findings) -> None:
+    for index, one in enumerate(value):
+        if isinstance(one, str) and one in value[:index]:
+            findings.add((*key, index), Code.INVALID_VALUE, f"{quoted(one)} is listed twice")
 
 
 def _check_arch(key: KeyPath, value: str, findings: Findings) -> None:

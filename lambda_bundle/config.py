@@ -20,7 +20,7 @@ from lambda_bundle.entries import DEFAULT_TIMEOUT, Entry, artifact_name, gather,
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean, nearest_word
 from lambda_bundle.findings import Findings, quoted
 from lambda_bundle.positions import KeyPath, locate
-from lambda_bundle.targets import MACHINES, RUNTIMES
+from lambda_bundle.targets import MACHINES, MAX_LAYERS, RUNTIMES
 
 __all__ = ["FILE_NAME", "Config", "Entry", "artifact_name", "find", "load", "schema"]
 
@@ -73,15 +73,37 @@ class Layer(Common):
     """A layer: its sources and dependencies land under python/."""
 
     entry: str = Field(description="Source folder, relative to bundles.toml.")
+    runtimes: list[str] | None = Field(
+        None,
+        description="Every runtime that the layer is for, in place of `runtime`.",
+        min_length=1,
+        json_schema_extra={"items": {"type": "string", "enum": list(RUNTIMES)}, "uniqueItems": True},
+    )
 
 
-class Function(Layer):
+class Attaching(Common):
+    """The keys that functions, defaults and overrides share."""
+
+    layers: list[str] | None = Field(
+        None,
+        description="Layers of this file that the function is deployed with, in Lambda's order.",
+        max_length=MAX_LAYERS,
+        json_schema_extra={"uniqueItems": True},
+    )
+
+
+class Function(Attaching):
     """A function."""
 
+    entry: str = Field(description="Source folder, relative to bundles.toml.")
     handler: str = Field(description='What Lambda calls: "module.name".')
 
 
-class Override(Common):
+class Defaults(Attaching):
+    """What holds where nothing nearer is set."""
+
+
+class Override(Attaching):
     """Values for every entry whose name matches; later overrides win."""
 
     select: list[str] = Field(
@@ -92,14 +114,14 @@ class Override(Common):
 class Document(_Model):
     """Functions and layers for AWS Lambda, and how to bundle them."""
 
-    defaults: Common | None = Field(None, description="Values for every function and layer.")
+    defaults: Defaults | None = Field(None, description="Values for every function and layer.")
     functions: dict[str, Function] | None = Field(None, description="Functions by name.")
     layers: dict[str, Layer] | None = Field(None, description="Layers by name.")
     overrides: list[Override] | None = Field(None, description="Values for groups of functions and layers.")
 
 
 _TABLES: dict[str, type[BaseModel]] = {
-    "defaults": Common,
+    "defaults": Defaults,
     "functions": Function,
     "layers": Layer,
     "overrides": Override,
@@ -147,7 +169,7 @@ def load(path: Path) -> Config:
     _validate(data, findings)
     entries = gather(data, path.parent, findings)
     findings.check()
-    places = {key: findings.where(key) for one in entries for key in (one.place, *one.written.values())}
+    places = {key: findings.where(key) for one in entries for key in one.places}
     names = [entry.name for entry in entries]
     warnings = [
         Problem(
@@ -234,6 +256,10 @@ def _unknown_key(key: KeyPath) -> _Fault:
     hint = did_you_mean(word, known) or f"known keys are {', '.join(known)}"
     if word == "handler" and key[0] == "layers":
         hint = "a layer has no handler; functions do: [functions.NAME]"
+    elif word == "layers" and key[0] == "layers":
+        hint = "a layer has no layers; functions do: [functions.NAME]"
+    elif word == "runtimes" and key[0] in _TABLES:
+        hint = "a function has one `runtime`; a layer can be for several: [layers.NAME]"
     elif word in {"entry", "handler"} and key[0] in {"defaults", "overrides"}:
         hint = "each function has its own: write it in [functions.NAME]"
     return _Fault(Code.UNKNOWN_KEY, f"unknown key {quoted(word)}", hint)
@@ -260,9 +286,14 @@ def _wrong_value(key: KeyPath, kind: str, context: Mapping[str, Any], value: obj
         return _Fault(Code.INVALID_VALUE, f"must be more than {context['gt']:g}, not {_shown(value)}")
     if kind == "too_short":
         return _Fault(Code.INVALID_VALUE, "must not be empty")
+    if kind == "too_long":
+        message = f"must be at most {context['max_length']}, not {context['actual_length']}"
+        return _Fault(Code.INVALID_VALUE, message, "Lambda takes no more; put two layers together")
     hint = None
     if key == ("overrides",) and isinstance(value, dict):
         hint = "write [[overrides]], with two brackets"
+    elif key[0] == "layers" and key[-1] == "runtime" and isinstance(value, list):
+        hint = "for several runtimes write `runtimes`"
     elif kind == "list_type" and isinstance(value, str):
         hint = f"write [{_shown(value)}]"
     elif kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):

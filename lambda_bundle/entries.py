@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lambda_bundle.checks import check_table, tag_fault
-from lambda_bundle.errors import Code
+from lambda_bundle.errors import Code, did_you_mean
 from lambda_bundle.findings import Findings, Table, quoted
 from lambda_bundle.positions import KeyPath
 from lambda_bundle.targets import MACHINES, RUNTIMES
@@ -33,7 +33,8 @@ class Entry:
     name: str
     entry: str
     handler: str | None
-    runtime: str
+    runtimes: tuple[str, ...]
+    """One, and for a layer one or more."""
     arch: str
     tags: tuple[str, ...]
     backend: Literal["uv", "pip"]
@@ -45,6 +46,8 @@ class Entry:
     format: Literal["zip", "dir"]
     timeout: float
     """Seconds that one command may take."""
+    layers: tuple[str, ...] = ()
+    """The names of the layers that a function is deployed with."""
     written: Mapping[str, KeyPath]
     """Where in the file the value of each key comes from."""
 
@@ -52,6 +55,18 @@ class Entry:
     def place(self) -> KeyPath:
         """Where the entry itself is in the file."""
         return (self.kind, self.name)
+
+    @property
+    def places(self) -> Iterator[KeyPath]:
+        """Where the entry, its values and its runtimes are in the file."""
+        yield self.place
+        yield from self.written.values()
+        yield from (self.runtime_place(runtime) for runtime in self.runtimes)
+
+    def runtime_place(self, runtime: str) -> KeyPath:
+        """Where one of its runtimes is written."""
+        several = self.written.get("runtimes")
+        return (*several, self.runtimes.index(runtime)) if several else self.written["runtime"]
 
 
 def artifact_name(name: str, form: str) -> str:
@@ -71,6 +86,7 @@ def gather(data: Table, root: Path, findings: Findings) -> tuple[Entry, ...]:
     effective = [_Effective(place, own, data, findings) for place, own in declared]
     for one in effective:
         one.check(findings)
+    _check_attached(effective, findings)
     if not declared and not findings:
         findings.add((), Code.MISSING_KEY, "there is no [functions.NAME] and no [layers.NAME]")
     return () if findings else tuple(one.entry() for one in effective)
@@ -128,6 +144,26 @@ def _check_names(places: Iterable[tuple[Kind, str]], findings: Findings) -> None
             taken.setdefault(file.casefold(), f"{kind}.{name}")
 
 
+def _check_attached(effective: Sequence[_Effective], findings: Findings) -> None:
+    """The layers of each function: they must be there, and fit it."""
+    layers = {one.name: one for one in effective if one.kind == "layers"}
+    functions = {one.name: one for one in effective if one.kind == "functions"}
+    faulty = findings.faulty.copy()
+    for function in functions.values():
+        for key, name in function.attached():
+            if not isinstance(name, str) or faulty & {key, ("layers",), ("layers", name)}:
+                continue
+            if name in layers:
+                layers[name].check_serves(function, key, findings)
+                continue
+            hint = did_you_mean(name, layers) or (
+                f"the layers are {', '.join(layers)}" if layers else "declare it: [layers.NAME]"
+            )
+            if name in functions:
+                hint = f"{name} is a function; layers are declared in [layers.NAME]"
+            findings.add(key, Code.UNKNOWN_NAME, f"there is no layer called {quoted(name)}", hint)
+
+
 class _Effective:
     """The values that hold for an entry, from defaults, overrides and its own table; the nearest wins."""
 
@@ -142,6 +178,57 @@ class _Effective:
             if applies is not False:
                 self._apply(key, override, findings, known=applies is True)
         self._apply(place, own, findings)
+        if "runtimes" in own and "runtime" in own:
+            message = "`runtime` and `runtimes` contradict each other"
+            findings.add((*place, "runtimes"), Code.INVALID_VALUE, message, "write one of them")
+        elif "runtimes" in own:  # those of the layer itself come before one from elsewhere
+            self._values.pop("runtime", None)
+            self._written.pop("runtime", None)
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it is a function or a layer."""
+        return self._place[0]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._place[1]
+
+    def attached(self) -> Iterator[tuple[KeyPath, object]]:
+        """The names of its layers, and where they are written."""
+        for index, name in enumerate(self._values.get("layers", ())):
+            yield (*self._written["layers"], index), name
+
+    def _runtimes(self) -> list[tuple[KeyPath, str]]:
+        """Its runtimes, as far as they are without fault, and where they are written."""
+        written, values = self._written, self._values
+        several = [
+            ((*written["runtimes"], index), one) for index, one in enumerate(values.get("runtimes", ()))
+        ]
+        single = [(written["runtime"], values["runtime"])] if "runtime" in values else []
+        return [(key, one) for key, one in several or single if isinstance(one, str) and one in RUNTIMES]
+
+    def check_serves(self, function: _Effective, key: KeyPath, findings: Findings) -> None:
+        """Whether this layer is for the runtime and architecture of a function, which names it at a key."""
+        if any(one.is_doubtful(what, findings) for one in (self, function) for what in ("runtime", "arch")):
+            return
+        mine = [runtime for _, runtime in self._runtimes()]
+        for _, runtime in function._runtimes():
+            if mine and runtime not in mine:
+                message = (
+                    f"layer {self.name} is for {' and '.join(mine)}, "
+                    f"and {'.'.join(function._place)} runs on {runtime}"
+                )
+                hint = (
+                    f"write `runtimes = [{', '.join(map(quoted, [*mine, runtime]))}]` in [layers.{self.name}]"
+                )
+                findings.add(key, Code.LAYER_MISMATCH, message, hint)
+        arch, other = self._values.get("arch"), function._values.get("arch")
+        if arch in MACHINES and other in MACHINES and arch != other:
+            message = f"layer {self.name} is for {arch}, and {'.'.join(function._place)} runs on {other}"
+            hint = "a layer is for one architecture: declare another layer for this one"
+            findings.add(key, Code.LAYER_MISMATCH, message, hint)
 
     def _apply(self, place: KeyPath, table: Table, findings: Findings, *, known: bool = True) -> None:
         self._sources.append(place)
@@ -156,10 +243,10 @@ class _Effective:
 
     def check(self, findings: Findings) -> None:
         """What only shows when the values come together."""
-        doubtful = findings.faulty | findings.meant
         for key in ("runtime", "arch"):
-            places = [("overrides",), *self._sources, *((*source, key) for source in self._sources)]
-            if key not in self._written and not any(place in doubtful for place in places):
+            if key == "runtime" and "runtimes" in self._written:
+                continue
+            if key not in self._written and not self.is_doubtful(key, findings):
                 hint = "set it here or in [defaults]"
                 findings.add((*self._place, key), Code.MISSING_KEY, f"`{key}` is missing", hint)
         arch = self._values.get("arch")
@@ -167,12 +254,22 @@ class _Effective:
             self._check_arch(arch, findings)
             self._check_tags(arch, findings)
 
+    def is_doubtful(self, key: str, findings: Findings) -> bool:
+        """Whether a fault elsewhere keeps one from telling what holds for a key."""
+        doubtful = findings.faulty | findings.meant
+        places = [("overrides",), *self._sources, *((*source, key) for source in self._sources)]
+        several = (*self._place, "runtimes")
+        return any(place in doubtful for place in places) or (
+            key == "runtime" and any(one[: len(several)] == several for one in doubtful)
+        )
+
     def _check_arch(self, arch: str, findings: Findings) -> None:
-        runtime = RUNTIMES.get(self._values.get("runtime", ""))
-        if runtime is not None and arch not in runtime.archs:
-            message = f"{runtime.name} does not exist on {arch}"
-            hint = f"it exists on {', '.join(runtime.archs)}"
-            findings.add(self._written["arch"], Code.UNSUPPORTED_ARCHITECTURE, message, hint)
+        for _, name in self._runtimes():
+            runtime = RUNTIMES[name]
+            if arch not in runtime.archs:
+                message = f"{runtime.name} does not exist on {arch}"
+                hint = f"it exists on {', '.join(runtime.archs)}"
+                findings.add(self._written["arch"], Code.UNSUPPORTED_ARCHITECTURE, message, hint)
 
     def _check_tags(self, arch: str, findings: Findings) -> None:
         for index, tag in enumerate(self._values.get("tags", [])):
@@ -192,7 +289,7 @@ class _Effective:
             name=name,
             entry=values["entry"],
             handler=values.get("handler"),
-            runtime=values["runtime"],
+            runtimes=tuple(runtime for _, runtime in self._runtimes()),
             arch=values["arch"],
             tags=tuple(values.get("tags", ())),
             backend=values.get("backend", "uv"),
@@ -203,6 +300,7 @@ class _Effective:
             env=values.get("env", {}),
             format=values.get("format", "zip"),
             timeout=float(values.get("timeout", DEFAULT_TIMEOUT)),
+            layers=tuple(values.get("layers", ())) if kind == "functions" else (),
             written=self._written,
         )
 

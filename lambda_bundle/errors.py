@@ -34,6 +34,7 @@ class Code(str, Enum):
     UNSUPPORTED_RUNTIME = f"{PREFIX}UnsupportedRuntime"
     UNPARSEABLE_RUNTIME = f"{PREFIX}UnparseableRuntime"
     UNSUPPORTED_ARCHITECTURE = f"{PREFIX}UnsupportedArchitecture"
+    LAYER_MISMATCH = f"{PREFIX}LayerMismatch"
     # usage
     NOTHING_SELECTED = f"{PREFIX}NothingSelected"
     UNKNOWN_NAME = f"{PREFIX}UnknownName"

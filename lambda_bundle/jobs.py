@@ -30,6 +30,7 @@ class Job:
     """The source folder as the user wrote it, relative to `root`."""
     handler: str | None
     target: Target
+    """The only one, or the first of a layer with several runtimes."""
     backend: Literal["uv", "pip"]
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -41,7 +42,21 @@ class Job:
     """Seconds that one command may take."""
     output: Path
     """The folder that the artifact goes into."""
+    further: tuple[Target, ...] = ()
+    """The targets for the other runtimes of a layer."""
+    layers: tuple[Job, ...] = ()
+    """The layers that a function is deployed with, in Lambda's order; whether or not they are built too."""
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Every target: the same architecture, and a runtime each."""
+        return (self.target, *self.further)
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """The runtimes of the targets."""
+        return tuple(target.runtime for target in self.targets)
 
     @property
     def sources(self) -> Path:
@@ -62,6 +77,21 @@ class Job:
         """
         return "python/" if self.kind == "layer" else ""
 
+    def site(self, target: Target) -> str:
+        """Where below the prefix the dependencies of a target go.
+
+        With several runtimes each has its own folder; a runtime looks into its own and into python/
+        (https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html).
+        """
+        if not self.further:
+            return ""
+        major, minor = target.version
+        return f"lib/python{major}.{minor}/site-packages/"
+
+    def serving(self, target: Target) -> Target:
+        """The target of a layer for the runtime of a function's target."""
+        return next(one for one in self.targets if one.runtime == target.runtime)
+
 
 def plan(
     config: Config,
@@ -80,7 +110,17 @@ def plan(
     chosen = _select(config, list(only))
     folder = config.root / DEFAULT_OUTPUT if output is None else output.resolve()
     _check_output(config, folder)
-    return tuple(_job(config, entry, folder, format, today or date.today()) for entry in chosen)  # noqa: DTZ011
+    day = today or date.today()  # noqa: DTZ011
+    jobs = {
+        entry.name: _job(config, entry, folder, format, day)
+        for entry in config.entries
+        if entry.kind == "layers"
+    }
+    return tuple(
+        jobs.get(entry.name)
+        or _job(config, entry, folder, format, day, layers=tuple(jobs[name] for name in entry.layers))
+        for entry in chosen
+    )
 
 
 def _check_output(config: Config, folder: Path) -> None:
@@ -114,15 +154,25 @@ def _select(config: Config, patterns: Sequence[str]) -> list[Entry]:
     ]
 
 
-def _job(config: Config, entry: Entry, output: Path, form: Format | None, today: date) -> Job:
-    target = Target(entry.runtime, entry.arch, entry.tags)
+def _job(
+    config: Config,
+    entry: Entry,
+    output: Path,
+    form: Format | None,
+    today: date,
+    *,
+    layers: tuple[Job, ...] = (),
+) -> Job:
+    targets = [Target(runtime, entry.arch, entry.tags) for runtime in entry.runtimes]
     return Job(
         name=entry.name,
         kind="function" if entry.kind == "functions" else "layer",
         root=config.root,
         entry=entry.entry,
         handler=entry.handler,
-        target=target,
+        target=targets[0],
+        further=tuple(targets[1:]),
+        layers=layers,
         backend=entry.backend,
         before=entry.before,
         after=entry.after,
@@ -132,15 +182,19 @@ def _job(config: Config, entry: Entry, output: Path, form: Format | None, today:
         format=form or entry.format,
         timeout=entry.timeout,
         output=output,
-        warnings=tuple(_warnings(config, entry, target, today)),
+        warnings=tuple(
+            dict.fromkeys(one for target in targets for one in _warnings(config, entry, target, today))
+        ),
     )
 
 
 def _warnings(config: Config, entry: Entry, target: Target, today: date) -> Iterator[Problem]:
-    state = lifecycle(entry.runtime, today)
+    state = lifecycle(target.runtime, today)
     if state is not None:
         hint = f"move to a newer runtime; the newest is {newest()}"
-        yield _warning(Code.DEPRECATED_RUNTIME, str(state), config.places[entry.written["runtime"]], hint)
+        yield _warning(
+            Code.DEPRECATED_RUNTIME, str(state), config.places[entry.runtime_place(target.runtime)], hint
+        )
     if not entry.tags:
         return
     where = config.places[entry.written["tags"]]
@@ -154,14 +208,14 @@ def _warnings(config: Config, entry: Entry, target: Target, today: date) -> Iter
             "prefer manylinux tags"
         )
         yield _warning(Code.MUSL_TAGS, message, where, hint)
-    glibc = RUNTIMES[entry.runtime].glibc
+    glibc = RUNTIMES[target.runtime].glibc
     beyond = [
         f"{tag.family}_{tag.major}_{tag.minor}"
         for tag in target.given
         if tag.family == "manylinux" and (tag.major, tag.minor) > (2, glibc)
     ]
     if beyond:
-        message = f"{', '.join(beyond)} wheels may need a newer glibc than the 2.{glibc} of {entry.runtime}"
+        message = f"{', '.join(beyond)} wheels may need a newer glibc than the 2.{glibc} of {target.runtime}"
         hint = "leave out `tags` to use those of the runtime"
         yield _warning(Code.TAGS_BEYOND_RUNTIME, message, where, hint)
 

@@ -19,6 +19,8 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 Arch = str
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 """AWS's word for an architecture, and the one of wheels, markers and ELF tools."""
+MAX_LAYERS = 5
+"""How many layers a function can have (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

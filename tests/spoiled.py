@@ -19,14 +19,18 @@ COMMON: dict[str, Any] = {
     "format": "dir",
     "timeout": 90,
 }
+ATTACHING: dict[str, Any] = {**COMMON, "layers": ["common", "wide"]}
 VALID: dict[str, Any] = {
-    "defaults": COMMON,
+    "defaults": {**COMMON, "layers": ["common"]},
     "functions": {
-        "api": {"entry": "src", "handler": "app.main.handler", **COMMON},
+        "api": {"entry": "src", "handler": "app.main.handler", **ATTACHING},
         "worker": {"entry": "src", "handler": "main.handler"},
     },
-    "layers": {"common": {"entry": "src", **COMMON}},
-    "overrides": [{"select": ["a*", "common"], **COMMON}, {"select": ["worker"], "timeout": 1.5}],
+    "layers": {
+        "common": {"entry": "src", **COMMON},
+        "wide": {"entry": "src", "runtimes": ["python3.12", "python3.13"]},
+    },
+    "overrides": [{"select": ["a*", "common"], **ATTACHING}, {"select": ["worker"], "timeout": 1.5}],
 }
 """Every key, everywhere it can stand."""
 

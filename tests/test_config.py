@@ -281,6 +281,84 @@ functions.api.arch""",
         entry = "file.py/below" #! ENTRY_MISSING layers.g.entry; there is no folder "file.py/below"
         [layers.h]
         entry = "{"long" * 100}" #! ENTRY_MISSING layers.h.entry; there is no folder""",
+    # layers
+    "runtimes": f"""{DEFAULTS}
+        [layers.a]
+        entry = "src"
+        runtimes = [
+          "python3.12",
+          "python3.99", #! UNSUPPORTED_RUNTIME layers.a.runtimes[1]; known runtimes are
+          3.13, #! INVALID_VALUE layers.a.runtimes[2]; must be a string; write "3.13"
+          "python3.12", #! INVALID_VALUE layers.a.runtimes[3]; "python3.12" is listed twice
+        ]
+        [layers.b]
+        entry = "src"
+        runtimes = [] #! INVALID_VALUE layers.b.runtimes; must not be empty
+        [layers.c]
+        entry = "src"
+        runtime = "python3.12"
+        runtimes = ["python3.12"] #! INVALID_VALUE layers.c.runtimes; contradict each other; write one
+        [layers.d]
+        entry = "src"
+        runtime = ["python3.12"] #! INVALID_VALUE layers.d.runtime; for several runtimes write `runtimes`
+        [layers.e]
+        entry = "src"
+        runtimes = "python3.12" #! INVALID_VALUE layers.e.runtimes; write ["python3.12"]
+        [layers.f]
+        entry = "src"
+        runtimes = ["python3.8", "python3.7"]
+        arch = "arm64" #! UNSUPPORTED_ARCHITECTURE layers.f.arch; python3.7 does not exist on arm64""",
+    "runtimes belong to layers": f"""{DEFAULTS}{API}
+        runtimes = ["python3.12"] #! UNKNOWN_KEY functions.api.runtimes; a layer can be for several""",
+    "layers of layers": f"""{DEFAULTS}
+        [layers.a]
+        entry = "src"
+        layers = ["b"] #! UNKNOWN_KEY layers.a.layers; a layer has no layers; functions do""",
+    "layers that are not there": f"""
+        [defaults]
+        runtime = "python3.13"
+        arch = "arm64"
+        layers = ["comon"] #! UNKNOWN_NAME defaults.layers[0]; no layer called "comon"; mean "common"?
+        {API}
+        [functions.b]
+        entry = "src"
+        handler = "a.b"
+        layers = [
+          "common",
+          "api", #! UNKNOWN_NAME functions.b.layers[1]; api is a function
+          "zzz", #! UNKNOWN_NAME functions.b.layers[2]; the layers are common
+          "common", #! INVALID_VALUE functions.b.layers[3]; "common" is listed twice
+          7, #! INVALID_VALUE functions.b.layers[4]; must be a string
+        ]
+        [layers.common]
+        entry = "src" """,
+    "layers where none is": f"""{DEFAULTS}{API}
+        layers = ["zzz"] #! UNKNOWN_NAME functions.api.layers[0]; declare it: [layers.NAME]""",
+    "too many layers": f"""{DEFAULTS}{API}
+        layers = ["a", "b", "c", "d", "e", "f"] #! INVALID_VALUE functions.api.layers; at most 5, not 6""",
+    "layers that do not fit": f"""{DEFAULTS}{API}
+        layers = [
+          "old", #! LAYER_MISMATCH functions.api.layers[0]; layer old is for python3.12, and functions.api \
+runs on python3.13; `runtimes = ["python3.12", "python3.13"]` in [layers.old]
+          "other", #! LAYER_MISMATCH functions.api.layers[1]; layer other is for x86_64, and functions.api \
+runs on arm64; another layer
+          "both", #! LAYER_MISMATCH functions.api.layers[2]; for python3.11 and python3.12, and \
+#! LAYER_MISMATCH functions.api.layers[2]; layer both is for x86_64
+          "good",
+        ]
+        [layers.old]
+        entry = "src"
+        runtime = "python3.12"
+        [layers.other]
+        entry = "src"
+        arch = "x86_64"
+        [layers.both]
+        entry = "src"
+        runtimes = ["python3.11", "python3.12"]
+        arch = "x86_64"
+        [layers.good]
+        entry = "src"
+        runtimes = ["python3.12", "python3.13"]""",
     # tags
     "tags": f"""{DEFAULTS}{API}
         tags = [
@@ -465,7 +543,8 @@ def test_the_rows_have_every_code_of_configuration() -> None:
     told = {code for text in FAULTY.values() for _, code, _, _ in expected(text)}
     codes = list(Code)
     of_configuration = codes[codes.index(Code.UNKNOWN_KEY) : codes.index(Code.NOTHING_SELECTED)]
-    assert {code.name for code in of_configuration} == told | {"INVALID_HANDLER"}
+    of_usage_too = {"UNKNOWN_NAME"}
+    assert {code.name for code in of_configuration} == told - of_usage_too | {"INVALID_HANDLER"}
 
 
 @pytest.mark.parametrize("handler", GOOD_HANDLERS)
@@ -576,7 +655,7 @@ def test_what_is_not_set_has_a_value(root: Path) -> None:
         name="api",
         entry="src",
         handler="app.handler",
-        runtime="python3.13",
+        runtimes=("python3.13",),
         arch="arm64",
         tags=(),
         backend="uv",
@@ -601,8 +680,8 @@ def test_what_is_not_set_has_a_value(root: Path) -> None:
 
 def test_every_key_is_read(root: Path) -> None:
     config = loaded(root, toml(VALID))
-    assert [entry.name for entry in config.entries] == ["api", "worker", "common"]
-    api, worker, common = config.entries
+    assert [entry.name for entry in config.entries] == ["api", "worker", "common", "wide"]
+    api, worker, common, wide = config.entries
     for entry in (api, common):
         assert entry.before == ("make proto", "make rest")
         assert entry.after == ("rm -rf docs",)
@@ -610,7 +689,9 @@ def test_every_key_is_read(root: Path) -> None:
         assert (entry.backend, entry.format, entry.timeout) == ("pip", "dir", 90.0)
         assert entry.env == {"A": "1", "B": "two"}
         assert (entry.exclude, entry.include) == (("tests/",), ("tests/data.json", "*.md"))
-    assert (common.kind, common.handler) == ("layers", None)
+    assert (common.kind, common.handler, common.layers) == ("layers", None, ())
+    assert (api.layers, worker.layers) == (("common", "wide"), ("common",))
+    assert (wide.runtimes, common.runtimes) == (("python3.12", "python3.13"), ("python3.12",))
     assert worker.timeout == 1.5
 
 
@@ -702,6 +783,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "exclude": st.lists(NAMES, max_size=2),
     "include": st.lists(NAMES, max_size=2),
     "env": st.dictionaries(NAMES, NAMES),
+    "layers": st.lists(st.sampled_from(["one", "two"]), unique=True, max_size=2),
     "hooks": st.fixed_dictionaries(
         {}, optional={"before": st.lists(NAMES, max_size=2), "after": st.lists(NAMES, max_size=2)}
     ),
@@ -724,13 +806,16 @@ def test_the_nearest_value_wins(
     document = {
         "defaults": {**BASE, **defaults},
         "functions": {"api": {"entry": "src", "handler": "a.b", **own}},
+        "layers": {},
         "overrides": [{"select": select, **table} for select, table in overrides],
     }
     matching = [table for select, table in overrides if {"api", "a*", "*", "?pi"} & set(select)]
-    entry = only(loaded(shared_root, toml(document)))
     hold = merged([BASE, defaults, *matching, own])
-    for key in ("runtime", "arch", "backend", "format", "timeout", "exclude", "include", "env"):
-        value = getattr(entry, key)
+    serving = {"entry": "src", "runtimes": [hold["runtime"]], "arch": hold["arch"]}
+    document["layers"] = {"one": serving, "two": serving}
+    entry = next(one for one in loaded(shared_root, toml(document)).entries if one.name == "api")
+    for key in ("runtime", "arch", "backend", "format", "timeout", "exclude", "include", "env", "layers"):
+        value = getattr(entry, key) if key != "runtime" else entry.runtimes[0]
         default = {"backend": "uv", "format": "zip", "timeout": 600, "env": {}}.get(key, [])
         assert (list(value) if isinstance(value, tuple) else value) == hold.get(key, default)
     hooks = hold.get("hooks", {})

@@ -334,7 +334,7 @@ def test_the_table_in_the_readme_is_of_our_examples() -> None:
     (shown,) = [block.text for block in blocks(ROOT / "README.md") if block.by_hand]
     listed = [line.split()[1:4] for line in shown.splitlines() if line.startswith("✓")]
     declared = load(ROOT / "bundles.toml").entries
-    assert listed == [[entry.name, entry.runtime, entry.arch] for entry in declared]
+    assert listed == [[entry.name, " ".join(entry.runtimes), entry.arch] for entry in declared]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("sphinx") is None, reason="Sphinx is not installed")
@@ -409,6 +409,10 @@ EXAMPLES = {
     Code.ENTRY_MISSING: Example(toml=spoiled('entry = "api"', 'entry = "apy"')),
     Code.ARTIFACT_COLLISION: Example(toml=FUNCTION + spoiled("functions.api", "functions.API")),
     Code.UNSUPPORTED_RUNTIME: Example(toml=spoiled("python3.13", "python3.99")),
+    Code.LAYER_MISMATCH: Example(
+        toml=FUNCTION + 'layers = ["common"]\n[layers.common]\n'
+        'entry = "api"\nruntime = "python3.12"\narch = "arm64"\n'
+    ),
     Code.UNPARSEABLE_RUNTIME: Example(toml=spoiled("python3.13", "3.13")),
     Code.UNSUPPORTED_ARCHITECTURE: Example(toml=spoiled("arm64", "aarch64")),
     Code.NOTHING_SELECTED: Example(command="bundle"),

@@ -139,6 +139,50 @@ def test_an_output_folder_inside_the_sources_is_good(root: Path) -> None:
     assert plan(config, output=root / "src" / "dist")[0].output == root.resolve() / "src" / "dist"
 
 
+# --- layers
+
+
+def test_a_function_brings_its_layers_along(root: Path) -> None:
+    text = f"""
+        [functions.api]\n{HANDLER}layers = ["wide", "common"]
+        [layers.common]\n{ENTRY}tags = ["manylinux_2_28_aarch64"]
+        [layers.wide]\n{ENTRY}runtimes = ["python3.12", "python3.13"]
+        """
+    config = loaded(root, text)
+    api, common, wide = plan(config, today=TODAY)
+    assert api.layers == (wide, common)
+    assert plan(config, ["api"], today=TODAY) == (api,)
+    assert plan(config, ["api"], today=TODAY, format="dir")[0].layers[0].artifact.name == "wide"
+    assert common.layers == wide.layers == ()
+    assert pickle.loads(pickle.dumps(api)) == api  # noqa: S301 - our own
+    assert wide.runtimes == ("python3.12", "python3.13")
+    assert wide.targets == (Target("python3.12", "arm64"), Target("python3.13", "arm64"))
+    assert wide.serving(api.target) == wide.targets[1]
+    assert common.serving(api.target) == Target("python3.13", "arm64", ("manylinux_2_28_aarch64",))
+    assert [wide.site(target) for target in wide.targets] == [
+        "lib/python3.12/site-packages/",
+        "lib/python3.13/site-packages/",
+    ]
+    assert (common.site(common.target), api.site(api.target)) == ("", "")
+
+
+def test_layers_of_defaults_are_those_of_functions(root: Path) -> None:
+    text = f"""layers = ["common"]
+        [functions.a]\n{HANDLER}
+        [functions.b]\n{HANDLER}layers = []
+        [layers.common]\n{ENTRY}
+        """
+    a, b, common = plan(loaded(root, text), today=TODAY)
+    assert (a.layers, b.layers, common.layers) == ((common,), (), ())
+
+
+def test_one_of_several_runtimes_that_is_deprecated_is_told_where_it_stands(root: Path) -> None:
+    text = f"""[layers.a]\n{ENTRY}runtimes = [\n"python3.13",\n"python3.9",\n]\n"""
+    (warning,) = plan(loaded(root, text, runtime="python3.8"), today=TODAY)[0].warnings
+    assert warning.message.startswith("AWS deprecated python3.9 ")
+    assert warning.where == Where(file="bundles.toml", line=8, key="layers.a.runtimes[1]")
+
+
 # --- warnings
 
 

@@ -27,7 +27,7 @@ def test_it_is_a_schema() -> None:
     assert SCHEMA["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
 
 
-@pytest.mark.parametrize("table", ["Common", "Function", "Layer", "Override"])
+@pytest.mark.parametrize("table", ["Defaults", "Function", "Layer", "Override"])
 @pytest.mark.parametrize(
     ("key", "values"),
     [
