@@ -62,6 +62,14 @@ class Code(str, Enum):
     # commands
     COMMAND_FAILED = f"{PREFIX}CommandFailed"
     COMMAND_TIMED_OUT = f"{PREFIX}CommandTimedOut"
+    # binaries in the artifact
+    WRONG_MACHINE = f"{PREFIX}WrongMachine"
+    SYMBOL_TOO_NEW = f"{PREFIX}SymbolTooNew"
+    LIBRARY_MISSING = f"{PREFIX}LibraryMissing"
+    EXTENSION_MISFIT = f"{PREFIX}ExtensionMisfit"
+    MUSL_BINARY = f"{PREFIX}MuslBinary"
+    DAMAGED_BINARY = f"{PREFIX}DamagedBinary"
+    FOREIGN_BINARY = f"{PREFIX}ForeignBinary"
     # output
     OUTPUT_UNWRITABLE = f"{PREFIX}OutputUnwritable"
     MANIFEST_UNREADABLE = f"{PREFIX}ManifestUnreadable"

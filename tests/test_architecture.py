@@ -23,6 +23,8 @@ ORDER = [
     # from requirements to wheels
     *("lock", "reqfile", "requirements", "installed", "unpack", "installers"),
     *("installer_uv", "installer_pip", "backends"),
+    # whether binaries load on a target
+    *("elf", "systems", "binaries"),
     # from sources and wheels to artifacts
     *("stage", "members", "cache", "store", "archive", "result", "manifest", "assembly", "pipeline", "clean"),
     # the edge
@@ -32,6 +34,7 @@ ORDER = [
 
 ROOMS = {
     "deflate": {"members"},
+    "elftools": {"elf"},
     "filelock": {"cache", "manifest"},
     "invoke": {"tasks", "cli"},
     "pathspec": {"stage"},

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import tomli
+from elffiles import Elf
 from invoke.program import Program
 from loopback import Index, serving
 from packaging.requirements import Requirement
@@ -31,6 +32,7 @@ from wheelhouse import Wheelhouse
 
 from lambda_bundle import BundleError, Code, load
 from lambda_bundle.archive import write_zip
+from lambda_bundle.binaries import inspect, judge
 from lambda_bundle.config import schema
 from lambda_bundle.console import Printer
 from lambda_bundle.stage import DEFAULT_EXCLUDES
@@ -382,6 +384,18 @@ def too_many_files() -> None:
         Printer().problems(problem.at(name="api", stage="archive") for problem in error.problems)
 
 
+def judged(path: str, content: bytes, runtime: str = "python3.13") -> Callable[[], None]:
+    """What is said of one binary in an artifact for arm64."""
+
+    def tell() -> None:
+        Path("binary").write_bytes(content)
+        found = inspect({path: Path("binary")})
+        target = Target(runtime=runtime, arch="arm64")
+        Printer().problems(judge(found, target=target, files=[path], owner=lambda _: "tensors 2.5"))
+
+    return tell
+
+
 def two_tensors(house: Wheelhouse) -> None:
     house.wheel("tensors", "2.5", "cp311-cp311-manylinux_2_28_aarch64")
     house.wheel("tensors", "2.5", "cp311-cp311-macosx_14_0_arm64")
@@ -467,6 +481,27 @@ EXAMPLES = {
     ),
     Code.COMMAND_FAILED: Example(toml=FUNCTION + 'hooks.before = ["echo generating", "cat schema.json"]\n'),
     Code.COMMAND_TIMED_OUT: Example(toml=FUNCTION + 'timeout = 0.5\nhooks.before = ["sleep 30"]\n'),
+    Code.WRONG_MACHINE: Example(command=judged("tensors/_core.abi3.so", Elf().write())),
+    Code.SYMBOL_TOO_NEW: Example(
+        command=judged(
+            "tensors/_core.abi3.so",
+            Elf(machine="aarch64", versions={"libm.so.6": ["GLIBC_2.27"]}).write(),
+            "python3.11",
+        )
+    ),
+    Code.LIBRARY_MISSING: Example(
+        command=judged("tensors/_core.abi3.so", Elf(machine="aarch64", needed=["libgomp.so.1"]).write())
+    ),
+    Code.EXTENSION_MISFIT: Example(
+        command=judged("tensors/_core.cpython-312-aarch64-linux-gnu.so", Elf(machine="aarch64").write())
+    ),
+    Code.MUSL_BINARY: Example(
+        command=judged("tensors/_core.cpython-313-aarch64-linux-musl.so", Elf(machine="aarch64").write())
+    ),
+    Code.DAMAGED_BINARY: Example(command=judged("tensors/_core.abi3.so", Elf().write()[:100])),
+    Code.FOREIGN_BINARY: Example(
+        command=judged("tensors/_core.cpython-313-darwin.so", b"\xcf\xfa\xed\xfe" + bytes(28))
+    ),
     Code.OUTPUT_UNWRITABLE: Example(files={"dist": "a file\n"}),
     Code.MANIFEST_UNREADABLE: Example(files={"dist/manifest.json": "{}"}),
     Code.CACHE_UNUSABLE: Example(
