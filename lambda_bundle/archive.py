@@ -11,7 +11,7 @@ import os
 import shutil
 import struct
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,22 +47,23 @@ def write_zip(
     own: Tree,
     path: Path,
     *,
-    pack: Pack | None = None,
+    packs: Sequence[Pack] = (),
     without: frozenset[str] = frozenset(),
     check: Callable[[], None] = _nothing,
 ) -> Archived:
-    """Write a zip of the members of a pack, except those in `without`, and of files of its own.
+    """Write a zip of the members of packs, except those in `without`, and of files of its own.
 
-    Raises `BundleError` when they are too many or too large for one. `check` is called before each file that
-    is compressed; what it raises ends the work.
+    No name is in two of them. Raises `BundleError` when the files are too many or too large for one zip.
+    `check` is called before each file that is compressed; what it raises ends the work.
     """
-    _check_fits(own, pack, without)
+    _check_fits(own, packs, without)
     with path.open("wb") as file:
         out = Writer(file)
-        if pack is not None and not without:
-            out.begin_with(pack)
-        elif pack is not None:
-            _add_some(out, pack, without)
+        for pack in packs:
+            if without and any(member.name in without for member, _ in pack.members()):
+                _add_some(out, pack, without)
+            else:
+                out.append(pack)
         for member, data in compress(own, check=check):
             out.add(member, data)
         start, unzipped = out.size, out.unzipped
@@ -74,10 +75,10 @@ def write_zip(
     return Archived(size=out.size, unzipped=unzipped, sha256=out.sha256.hexdigest())
 
 
-def _check_fits(own: Tree, pack: Pack | None, without: frozenset[str]) -> None:
-    entries, size = len(own), weight(own)
-    if pack is not None:
-        entries += pack.count - len(without)
+def _check_fits(own: Tree, packs: Sequence[Pack], without: frozenset[str]) -> None:
+    entries, size = len(own) - len(without), weight(own)
+    for pack in packs:
+        entries += pack.count
         size += pack.unzipped
         size -= sum(member.size for member, _ in pack.members() if member.name in without) if without else 0
     if entries > _MAX_ENTRIES:

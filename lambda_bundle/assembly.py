@@ -167,7 +167,9 @@ class Assembly:
         prefix, check = self._job.prefix, self._run.children.check
         pack = self._run.store.pack(dependencies, order, prefix, check) if kept else None
         without = frozenset(f"{prefix}{name}" for name in dependencies.files.keys() - kept)
-        return archive.write_zip(_below(prefix, own), path, pack=pack, without=without, check=check)
+        return archive.write_zip(
+            _below(prefix, own), path, packs=[pack] if pack else [], without=without, check=check
+        )
 
     def _write_folder(
         self, path: Path, own: Tree, kept: frozenset[str], order: Order, dependencies: DependencySet

@@ -37,6 +37,7 @@ _DOS_DATE = 33  # 1980-01-01; the time is 0
 _UNIX = 3 << 8 | 20  # made by: Unix, so that the permissions count; version 2.0
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
+_OFFSET = struct.Struct("<L")  # the last field of a record
 _BLOCK = 1 << 20
 _AHEAD = 64
 """How many files are compressed ahead of the one that is written: work for all CPUs, and little memory."""
@@ -86,21 +87,30 @@ class Writer:
 
     def add(self, member: Member, data: bytes) -> None:
         """Append a member with its content as it is stored. Raises `BundleError` where no zip can hold it."""
-        if self.size + len(data) + _LOCAL.size + len(member.name.encode()) > MAX_BYTES:
-            raise too_large("the files are more than the 4 GiB that a zip can hold")
+        self._check_room(len(data) + _LOCAL.size + len(member.name.encode()))
         self.directory.append(member.record(self.size))
         self.write(member.header)
         self.write(data)
         self.count += 1
         self.unzipped += member.size
 
-    def begin_with(self, pack: Pack) -> None:
-        """Begin with every member of a pack, whose hash and directory are known already."""
+    def append(self, pack: Pack) -> None:
+        """Append every member of a pack. Of the first one in an archive, even the hash is known already."""
+        self._check_room(pack.size)
+        self.directory.append(pack.directory_at(self.size))
+        self.count += pack.count
+        self.unzipped += pack.unzipped
         with pack.content.open("rb") as content:
-            copy_content(content, self._file)
-        self.sha256 = pack.sha256.copy()
-        self.directory.append(pack.directory)
-        self.size, self.count, self.unzipped = pack.size, pack.count, pack.unzipped
+            if self.size:
+                while block := content.read(_BLOCK):
+                    self.write(block)
+            else:
+                copy_content(content, self._file)
+                self.sha256, self.size = pack.sha256.copy(), pack.size
+
+    def _check_room(self, size: int) -> None:
+        if self.size + size > MAX_BYTES:
+            raise too_large("the files are more than the 4 GiB that a zip can hold")
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
@@ -155,7 +165,7 @@ _CONTENT, _DIRECTORY, _INDEX = "members", "directory", "index.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
-    """Members in a file of their own, one after the other: how every archive begins that has them all."""
+    """Members in a file of their own, one after the other, as every archive has them that has them all."""
 
     folder: Path
     sha256: Any
@@ -175,17 +185,33 @@ class Pack:
         """Each member, with where its content begins in the file."""
         return _parse(self.directory)
 
+    def directory_at(self, begin: int) -> bytes:
+        """Their records in the central directory of an archive that has them from an offset on."""
+        if not begin:
+            return self.directory
+        patched = bytearray(self.directory)
+        for at, fields in _records(self.directory):
+            _OFFSET.pack_into(patched, at + _CENTRAL.size - _OFFSET.size, begin + fields[-1])
+        return bytes(patched)
+
 
 def _parse(directory: bytes) -> Iterator[tuple[Member, int]]:
     """The members that records of a central directory tell of, with where the content of each begins."""
+    for at, fields in _records(directory):
+        method, (crc, packed, size, length), (attributes, offset) = fields[4], fields[7:11], fields[15:]
+        begin = at + _CENTRAL.size
+        name = directory[begin : begin + length].decode()
+        member = Member(name, attributes >> 16 & 0o777, method, crc, packed, size)
+        yield member, offset + _LOCAL.size + length
+
+
+def _records(directory: bytes) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """The records of a central directory: where each is, and its fields."""
     at = 0
     while at < len(directory):
         fields = _CENTRAL.unpack_from(directory, at)
-        method, (crc, packed, size, length), (attributes, offset) = fields[4], fields[7:11], fields[15:]
-        at += _CENTRAL.size + length
-        name = directory[at - length : at].decode()
-        begin = offset + _LOCAL.size + length
-        yield Member(name, attributes >> 16 & 0o777, method, crc, packed, size), begin
+        yield at, fields
+        at += _CENTRAL.size + fields[10]
 
 
 def write_pack(tree: Tree, folder: Path, *, check: Callable[[], None], pool: Executor | None = None) -> None:

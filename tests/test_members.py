@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -30,36 +31,42 @@ def written(folder: Path, files: dict[str, bytes]) -> Tree:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-@given(theirs=FILES, ours=FILES, data=st.data())
-def test_a_zip_from_a_pack_is_the_zip_of_the_same_files(
+@given(theirs=st.lists(FILES, max_size=3), ours=FILES, data=st.data())
+def test_a_zip_from_packs_is_the_zip_of_the_same_files(
     tmp_path_factory: pytest.TempPathFactory,
-    theirs: dict[str, bytes],
+    theirs: list[dict[str, bytes]],
     ours: dict[str, bytes],
     data: st.DataObject,
 ) -> None:
-    """Whatever part of a pack is used, the content is right, and the bytes depend on nothing else."""
+    """Whatever part of the packs is used, the content is right, and the bytes depend on nothing else."""
     folder = tmp_path_factory.mktemp("zip")
-    dropped = data.draw(st.sets(st.sampled_from(sorted(theirs)))) if theirs else set()
+    theirs = [{f"{at}/{name}": content for name, content in files.items()} for at, files in enumerate(theirs)]
+    names = sorted(name for files in theirs for name in files)
+    dropped = data.draw(st.sets(st.sampled_from(names))) if names else set()
     own = written(folder / "own", {f"own/{name}": content for name, content in ours.items()})
     packed = []
     for number, pool in enumerate((None, ThreadPoolExecutor(2))):
-        made = folder / f"pack{number}"
-        made.mkdir()
-        write_pack(written(folder / f"their{number}", theirs), made, check=nothing, pool=pool)
-        pack = open_pack(made)
-        assert pack is not None
+        packs = []
+        for at, files in enumerate(theirs):
+            made = folder / f"pack{number}-{at}"
+            made.mkdir()
+            write_pack(written(folder / f"their{number}-{at}", files), made, check=nothing, pool=pool)
+            pack = open_pack(made)
+            assert pack is not None
+            packs.append(pack)
         path = folder / f"{number}.zip"
-        archived = write_zip(own, path, pack=pack, without=frozenset(dropped))
+        archived = write_zip(own, path, packs=packs, without=frozenset(dropped))
         packed.append((path.read_bytes(), archived))
     assert packed[0] == packed[1]
     with zipfile.ZipFile(io.BytesIO(packed[0][0])) as archive:
         found = {name: archive.read(name) for name in archive.namelist()}
         names = archive.namelist()
-    kept = {name: content for name, content in theirs.items() if name not in dropped}
+    kept = {name: content for files in theirs for name, content in files.items() if name not in dropped}
     assert found == {**kept, **{f"own/{name}": content for name, content in ours.items()}}
     assert names == [*sorted(kept), *sorted(own)]
     assert packed[0][1].unzipped == sum(map(len, found.values()))
     assert packed[0][1].size == len(packed[0][0])
+    assert packed[0][1].sha256 == hashlib.sha256(packed[0][0]).hexdigest()
 
 
 @pytest.mark.parametrize("file", ["members", "directory", "index.json"])
