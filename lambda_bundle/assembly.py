@@ -9,20 +9,24 @@ import errno
 import hashlib
 import json
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lambda_bundle import archive, hooks, manifest, requirements
+from lambda_bundle import archive, hooks, limits, manifest, requirements
+from lambda_bundle import layers as layering
 from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
+from lambda_bundle.contents import Contents, Share
 from lambda_bundle.entries import artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where
 from lambda_bundle.installed import refresh_records
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
+from lambda_bundle.lock import Release
 from lambda_bundle.process import Children
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
 from lambda_bundle.result import Artifact, Result
@@ -34,9 +38,11 @@ from lambda_bundle.stage import (
     copy,
     detach,
     file_mode,
+    folders_of,
     scan,
 )
-from lambda_bundle.store import DependencySet, Order, Store, is_same
+from lambda_bundle.store import Order, Store, is_same
+from lambda_bundle.targets import Target
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -75,6 +81,10 @@ class Run:
     cache: Cache
     store: Store
     outputs: Mapping[Path, Output]
+    layers: dict[Job, Future[Contents]] = field(default_factory=dict)
+    """What each layer holds, or who is working that out."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """To be held to look into `layers`."""
 
     def stale(self, job: Job) -> Iterator[Path]:
         """What an earlier run left of a job in the other format; an unlisted folder is not ours."""
@@ -82,7 +92,29 @@ class Run:
         if job.format == "dir" or other in self.outputs[job.output].listed:
             yield job.output / other
 
-    def order(self, job: Job, wanted: Requirements, environ: Mapping[str, str]) -> Order:
+    def layer(self, assembly: Assembly) -> Contents:
+        """What a layer holds: worked out once in a run, by whichever job needs it first."""
+        with self.lock:
+            future = self.layers.get(assembly.job)
+            mine = future is None
+            if future is None:
+                future = self.layers[assembly.job] = Future()
+        if mine:
+            try:
+                future.set_result(assembly.contents())
+            except BaseException as error:  # whoever waits must hear of it
+                future.set_exception(error)
+                raise
+        return future.result()
+
+    def order(
+        self,
+        job: Job,
+        target: Target,
+        wanted: Requirements,
+        environ: Mapping[str, str],
+        without: frozenset[Release],
+    ) -> Order:
         """What a job asks the store for."""
         # What a backend cannot clean up when it is ended goes with our own folder.
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self.scratch))
@@ -93,7 +125,8 @@ class Run:
             timeout=job.timeout,
             secrets=wanted.secrets,
         )
-        return Order(wanted=wanted, target=job.target, installer=self.backends.get(job.backend), work=work)
+        installer = self.backends.get(job.backend)
+        return Order(wanted=wanted, target=target, installer=installer, work=work, without=without)
 
 
 def private_folder(stack: ExitStack, *, prefix: str, parent: Path | None = None) -> Path:
@@ -110,8 +143,36 @@ class Assembly:
         self._environ = {**run.environ, **dict(job.env)}
         self._staged: Path | None = None
 
+    @property
+    def job(self) -> Job:
+        """The job."""
+        return self._job
+
     def build(self) -> tuple[Artifact, tuple[Problem, ...]]:
         """All stages; what was published, and warnings."""
+        job = self._job
+        contents = self._run.layer(self) if job.kind == "layer" else self.contents()
+        with self._stage("archive"):
+            excess = limits.check(contents)
+            if excess is not None:
+                raise BundleError(excess)
+            temporary = self._folder() / job.artifact.name
+            write = self._write_zip if job.format == "zip" else self._write_folder
+            archived = write(temporary, contents)
+        with self._stage("publish"):
+            archive.publish(temporary, job.artifact, stale=self._run.stale(job))
+        artifact = Artifact(
+            archived=archived,
+            wheels=contents.wheels,
+            digest=_digest(contents),
+            runtimes=contents.runtimes,
+            left_out=tuple(wheel for share in contents.shares for wheel in share.found.left_out),
+        )
+        warnings = (warning for share in contents.shares for warning in share.found.warnings)
+        return artifact, tuple(dict.fromkeys(warnings))
+
+    def contents(self) -> Contents:
+        """The stages up to the archive: everything that is to be in there."""
         job = self._job
         with self._stage("stage"):
             exclude = (*DEFAULT_EXCLUDES, *job.exclude)
@@ -125,26 +186,39 @@ class Assembly:
                 sources = self._with_hooks(job.before, sources)
         with self._stage("requirements"):
             # One that is left out of the bundle counts all the same, unless hooks have made another.
-            wanted = self._wanted(excluded=left_out and requirements.FILE_NAME not in sources)
+            excluded = left_out and requirements.FILE_NAME not in sources
+            wanted = [(target, self._wanted(target, excluded=excluded)) for target in job.targets]
+        layers = self._layers()
         with self._stage("install"):
-            order = self._run.order(job, wanted, self._environ)
-            dependencies = self._run.store.dependencies(order)
-            check_collisions(sources, dependencies.hashes, dependencies.folders, dependencies.owner)
-        kept, own = frozenset(dependencies.files), sources
+            shares = [self._share(target, one, layers) for target, one in wanted]
+            for share in shares:
+                layering.check(job.name, share, layers)
+                _check_collisions(sources, share)
+        own = sources
         if job.after:
             with self._stage("after hooks"):
-                everything = {**sources, **self._run.store.tree(dependencies, order)}
-                own = self._with_hooks(job.after, everything, infos=dependencies.infos)
-                kept = _unchanged(own, dependencies)
+                brought = Contents(job=job, inputs=inputs, own=sources, shares=tuple(shares))
+                own = self._with_hooks(job.after, brought.tree(self._run.store), shares)
+                shares = [replace(share, kept=_unchanged(own, share)) for share in shares]
+        kept = {path for share in shares for path, _ in share.files}
         own = {path: source for path, source in own.items() if path not in kept}
-        with self._stage("archive"):
-            temporary = self._folder() / job.artifact.name
-            write = self._write_zip if job.format == "zip" else self._write_folder
-            archived = write(temporary, own, kept, order, dependencies)
-        with self._stage("publish"):
-            archive.publish(temporary, job.artifact, stale=self._run.stale(job))
-        digest = _digest(job, inputs, dependencies)
-        return Artifact(archived=archived, wheels=dependencies.wheels, digest=digest), dependencies.warnings
+        return Contents(job=job, inputs=inputs, own=own, shares=tuple(shares), layers=layers)
+
+    def _layers(self) -> tuple[Contents, ...]:
+        """What the layers of a function hold; their problems are told as theirs."""
+        if not self._job.layers:
+            return ()
+        with self._stage("layers"):
+            pass  # what comes up from here on has the name and the stages of a layer
+        quiet = replace(self._run, progress=Progress())
+        return tuple(self._run.layer(Assembly(quiet, layer, self._stack)) for layer in self._job.layers)
+
+    def _share(self, target: Target, wanted: Requirements, layers: tuple[Contents, ...]) -> Share:
+        without = layering.carried(layers, target)
+        order = self._run.order(self._job, target, wanted, self._environ, without)
+        found = self._run.store.dependencies(order)
+        site = self._job.site(target)
+        return Share(target=target, site=site, order=order, found=found, kept=frozenset(found.files))
 
     @contextmanager
     def _stage(self, stage: Stage) -> Iterator[None]:
@@ -161,29 +235,37 @@ class Assembly:
             return
         raise BundleError(*(problem.at(name=self._job.name, stage=stage) for problem in problems))
 
-    def _write_zip(
-        self, path: Path, own: Tree, kept: frozenset[str], order: Order, dependencies: DependencySet
-    ) -> archive.Archived:
+    def _write_zip(self, path: Path, contents: Contents) -> archive.Archived:
         prefix, check = self._job.prefix, self._run.children.check
-        pack = self._run.store.pack(dependencies, order, prefix, check) if kept else None
-        without = frozenset(f"{prefix}{name}" for name in dependencies.files.keys() - kept)
-        return archive.write_zip(
-            _below(prefix, own), path, packs=[pack] if pack else [], without=without, check=check
+        packs = [
+            self._run.store.pack(share.found, share.order, f"{prefix}{share.site}", check)
+            for share in contents.shares
+            if share.kept
+        ]
+        without = frozenset(
+            f"{prefix}{share.site}{name}"
+            for share in contents.shares
+            if share.kept
+            for name in share.found.files.keys() - share.kept
         )
+        own = _below(prefix, contents.own)
+        return archive.write_zip(own, path, packs=packs, without=without, check=check)
 
-    def _write_folder(
-        self, path: Path, own: Tree, kept: frozenset[str], order: Order, dependencies: DependencySet
-    ) -> archive.Archived:
+    def _write_folder(self, path: Path, contents: Contents) -> archive.Archived:
         prefix, check = self._job.prefix, self._run.children.check
-        theirs = {
-            name: source for name, source in self._run.store.tree(dependencies, order).items() if name in kept
-        }
-        hashes = {f"{prefix}{name}": dependencies.hashes[name] for name in kept}
-        return archive.write_folder(_below(prefix, {**theirs, **own}), path, hashes=hashes, check=check)
+        files = (file for share in contents.shares for file in share.files)
+        hashes = {f"{prefix}{name}": file.sha256 for name, file in files}
+        tree = _below(prefix, contents.tree(self._run.store))
+        return archive.write_folder(tree, path, hashes=hashes, check=check)
 
     def _folder(self) -> Path:
-        """An empty folder that is there as long as this job runs."""
+        """An empty folder that is there as long as this job runs; for a layer, as long as the run.
+
+        Whichever job wants to know first what a layer holds, others look into it later.
+        """
         parent = self._run.outputs[self._job.output].folder
+        if self._job.kind == "layer":
+            return Path(tempfile.mkdtemp(prefix=f"{self._job.name}-", dir=parent))
         return private_folder(self._stack, prefix=f"{self._job.name}-", parent=parent)
 
     def _refused(self, error: OSError) -> BundleError:
@@ -193,7 +275,8 @@ class Assembly:
             if error.errno not in _NO_ROOM:
                 return self._run.cache.refused(error)
             error = OSError(error.errno, error.strerror)  # while it was copied from there
-        theirs = file.is_relative_to(job.sources) and not file.is_relative_to(job.output)
+        read = any(file.is_relative_to(one.sources) for one in (job, *job.layers))
+        theirs = read and not file.is_relative_to(job.output)
         if theirs and error.errno not in _NO_ROOM:
             where = Where(file=self._place.shown(file))
             message = f"cannot be read any more: {error.strerror}"
@@ -203,7 +286,7 @@ class Assembly:
             error = OSError(error.errno, error.strerror)
         return manifest.unwritable(job.output, error)
 
-    def _with_hooks(self, commands: Sequence[str], tree: Tree, infos: Sequence[str] = ()) -> Tree:
+    def _with_hooks(self, commands: Sequence[str], tree: Tree, shares: Sequence[Share] = ()) -> Tree:
         """Run hooks in a copy of the tree; the files that they leave."""
         if self._staged is None:
             self._staged = self._folder()
@@ -211,11 +294,12 @@ class Assembly:
         copy({path: source for path, source in tree.items() if folder not in source.parents}, folder)
         job = self._job
         told = hooks.variables(
-            name=job.name, entry=str(job.sources), runtime=job.target.runtime, arch=job.target.arch
+            name=job.name, entry=str(job.sources), runtime=" ".join(job.runtimes), arch=job.target.arch
         )
         environ = {**self._environ, **told}
         hooks.run(commands, folder=folder, environ=environ, timeout=job.timeout, children=self._run.children)
-        refresh_records(folder, infos)
+        for share in shares:
+            refresh_records(folder / share.site, share.found.infos)
         hint = "let the hook remove it when it is done"
         left = scan(folder, exclude=HOOK_LEFTOVERS, environments=False, hint=hint)
         detach(left, folder)
@@ -225,11 +309,11 @@ class Assembly:
     def _place(self) -> requirements.Place:
         return requirements.Place(root=self._job.root, entry=self._job.sources, staged=self._staged)
 
-    def _wanted(self, *, excluded: bool) -> Requirements:
+    def _wanted(self, target: Target, *, excluded: bool) -> Requirements:
         path = requirements.find(self._place, excluded=excluded)
         if path is None:
             return NO_REQUIREMENTS
-        return requirements.gather(self._place, path, self._job.target, self._environ)
+        return requirements.gather(self._place, path, target, self._environ)
 
 
 def _hashes(tree: Tree) -> list[list[str]]:
@@ -244,18 +328,34 @@ def _below(prefix: str, tree: Tree) -> Tree:
     return {f"{prefix}{path}": source for path, source in tree.items()} if prefix else tree
 
 
-def _unchanged(tree: Tree, dependencies: DependencySet) -> frozenset[str]:
+def _check_collisions(sources: Tree, share: Share) -> None:
+    """Raise `BundleError` where sources and dependencies meet, or would hide one another in a layer."""
+    site, found = share.site, share.found
+    above = dict.fromkeys(folders_of([f"{site}x"]) if found.files else (), next(iter(found.files), ""))
+    seen = {path.removeprefix(site): source for path, source in sources.items()}
+    check_collisions(seen, found.hashes, {**above, **found.folders}, found.owner)
+
+
+def _unchanged(tree: Tree, share: Share) -> frozenset[str]:
     """The files of the dependencies that hooks have left as they were."""
     return frozenset(
-        path for path, file in dependencies.files.items() if path in tree and is_same(tree[path], file)
+        path
+        for path, file in share.found.files.items()
+        if (source := tree.get(f"{share.site}{path}")) is not None and is_same(source, file)
     )
 
 
-def _digest(job: Job, sources: list[list[str]], dependencies: DependencySet) -> str:
+def _digest(contents: Contents) -> str:
     """A digest of everything that went in; no absolute path is part of it, so that two checkouts agree."""
+    job = contents.job
     settings = [
-        *(job.kind, job.name, job.handler, job.target.runtime, job.target.arch, job.target.platforms),
+        *(job.kind, job.name, job.handler, job.runtimes, job.target.arch, job.target.platforms),
         *(job.backend, job.before, job.after, job.exclude, job.include, job.env, job.format),
     ]
-    wheels = [[wheel.filename, wheel.sha256] for wheel in dependencies.wheels]
-    return hashlib.sha256(json.dumps([settings, sources, wheels]).encode()).hexdigest()
+    layers = [[layer.job.name, _wheels(layer)] for layer in contents.layers]
+    parts = [settings, contents.inputs, _wheels(contents), layers]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _wheels(contents: Contents) -> list[list[list[str | None]]]:
+    return [[[wheel.filename, wheel.sha256] for wheel in share.found.wheels] for share in contents.shares]

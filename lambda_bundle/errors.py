@@ -55,6 +55,7 @@ class Code(str, Enum):
     NO_WHEEL = f"{PREFIX}NoWheel"
     PYTHON_UNSUPPORTED = f"{PREFIX}PythonUnsupported"
     CONFLICT = f"{PREFIX}Conflict"
+    LAYER_CONFLICT = f"{PREFIX}LayerConflict"
     HASH_MISMATCH = f"{PREFIX}HashMismatch"
     HASH_MISSING = f"{PREFIX}HashMissing"
     INDEX_UNREACHABLE = f"{PREFIX}IndexUnreachable"
@@ -87,7 +88,9 @@ class Code(str, Enum):
         return self.value
 
 
-Stage = Literal["stage", "before hooks", "requirements", "install", "after hooks", "archive", "publish"]
+Stage = Literal[
+    "stage", "before hooks", "layers", "requirements", "install", "after hooks", "archive", "publish"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

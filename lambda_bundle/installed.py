@@ -35,6 +35,8 @@ class Distribution:
     name: str
     version: str
     requires_python: str | None
+    requires: tuple[str, ...]
+    """Every `Requires-Dist`, as it is written."""
     info: str
     """The name of its .dist-info folder."""
     files: dict[str, str]
@@ -114,6 +116,7 @@ def _read(info: Path) -> Distribution:
         name=canonicalize_name(metadata["Name"] or info.name.partition("-")[0]),
         version=metadata["Version"] or "",
         requires_python=metadata["Requires-Python"],
+        requires=tuple(metadata.get_all("Requires-Dist", ())),
         info=info.name,
         files=dict(_record(info)),
     )

@@ -11,11 +11,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from packaging.tags import create_compatible_tags_selector
-from packaging.utils import parse_wheel_filename
+from packaging.utils import canonicalize_version, parse_wheel_filename
 from packaging.version import Version
 
 from lambda_bundle.errors import Where
 from lambda_bundle.targets import Target
+
+Release = tuple[str, str]
+"""The name and the version of a distribution, both normalized (PEP 503, PEP 440)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,11 @@ class Wheel:
     def platforms(self) -> frozenset[str]:
         """The platform tags in its file name."""
         return frozenset(tag.platform for tag in parse_wheel_filename(self.filename)[3])
+
+    @property
+    def release(self) -> Release:
+        """What it is of, whichever of the files."""
+        return self.name, canonicalize_version(self.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

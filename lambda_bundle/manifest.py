@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.lock import Wheel
 from lambda_bundle.result import Artifact, Result
 
 FILE_NAME = "manifest.json"
@@ -29,18 +30,25 @@ def row(result: Result, artifact: Artifact) -> dict[str, Any]:
         "path": job.artifact.name,
         "format": job.format,
         "runtime": job.target.runtime,
+        "runtimes": list(job.runtimes),
         "arch": job.target.arch,
         "handler": job.handler,
+        "layers": [layer.name for layer in job.layers],
         "sha256": archived.sha256,
         "code_sha256": archived.code_sha256 if job.format == "zip" else None,
         "size": archived.size,
         "unzipped": archived.unzipped,
         "digest": artifact.digest,
-        "wheels": [
-            {"name": wheel.name, "version": wheel.version, "file": wheel.filename, "sha256": wheel.sha256}
-            for wheel in artifact.wheels
-        ],
+        "wheels": [_wheel_row(wheel, artifact) for wheel in artifact.wheels],
     }
+
+
+def _wheel_row(wheel: Wheel, artifact: Artifact) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": wheel.name, "version": wheel.version}
+    row |= {"file": wheel.filename, "sha256": wheel.sha256}
+    if artifact.runtimes:
+        row["runtimes"] = list(artifact.runtimes[wheel.filename])
+    return row
 
 
 def update(output: Path, results: Iterable[Result], *, known: Sequence[str] | None = None) -> None:

@@ -45,7 +45,7 @@ def bundle(
     """
     children = Children()
     opened = _open(
-        {job.output: None for job in jobs},
+        dict.fromkeys(one.output for job in jobs for one in (job, *job.layers)),
         workers=workers or _cpus(),
         children=children,
         environ=dict(os.environ if environ is None else environ),

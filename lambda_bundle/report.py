@@ -33,7 +33,12 @@ def results(printer: Printer, ended: Sequence[Result]) -> None:
 def _row(printer: Printer, result: Result) -> list[Cell]:
     sign, style = _MARKS[result.status]
     job, took = result.job, (seconds(result.seconds), "")
-    cells = [(printer.mark(sign), style), (job.name, ""), (job.target.runtime, ""), (job.target.arch, "")]
+    cells = [
+        (printer.mark(sign), style),
+        (job.name, ""),
+        (", ".join(job.runtimes), ""),
+        (job.target.arch, ""),
+    ]
     if result.artifact is None:
         return [*cells, (result.status, style), ("", ""), ("", ""), took, ("", "")]
     archived = result.artifact.archived

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lambda_bundle.archive import Archived
@@ -19,8 +20,13 @@ class Artifact:
 
     archived: Archived
     wheels: tuple[Wheel, ...]
+    """Each file once, also where it is for several runtimes."""
     digest: str
-    """Of everything that went in: the settings, the sources and the wheels."""
+    """Of everything that went in: the settings, the sources, the wheels, and those of its layers."""
+    runtimes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """For a layer with several runtimes: those that each wheel file is for."""
+    left_out: tuple[Wheel, ...] = ()
+    """What a function needs as well, and its layers carry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

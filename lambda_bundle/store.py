@@ -27,7 +27,7 @@ from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installed import Distribution, contested, distributions, record_hash, tidy
 from lambda_bundle.installers import Installer, Work, no_fit
-from lambda_bundle.lock import Unfit, Wheel
+from lambda_bundle.lock import Release, Unfit, Wheel
 from lambda_bundle.members import Pack, compressor, open_pack, write_pack
 from lambda_bundle.process import mask
 from lambda_bundle.reqfile import Requirements
@@ -56,6 +56,8 @@ class DependencySet:
 
     key: str = ""
     wheels: tuple[Wheel, ...] = ()
+    left_out: tuple[Wheel, ...] = ()
+    """What the requirements resolve to as well, and the order wanted left out."""
     folder: Path = Path()
     files: Mapping[str, File]
     hashes: Mapping[str, str]
@@ -101,6 +103,8 @@ class Order:
     target: Target
     installer: Installer
     work: Work
+    without: frozenset[Release] = frozenset()
+    """What is there already, and is not to be installed."""
 
     @property
     def key(self) -> str:
@@ -114,6 +118,7 @@ class Order:
             asdict(wanted.options),
             sorted(self.work.environ.items()),
             self.work.timeout,
+            sorted(self.without),
         ]
         return _hash(parts)
 
@@ -197,7 +202,11 @@ class Store:
         """Resolve, and install unless the cache has the very wheels installed already."""
         unfit: tuple[Unfit, ...] = ()
         while True:
-            wheels = order.installer.resolve(order.wanted, order.target, order.work, unfit)
+            resolved = order.installer.resolve(order.wanted, order.target, order.work, unfit)
+            wheels = tuple(wheel for wheel in resolved if wheel.release not in order.without)
+            left_out = tuple(wheel for wheel in resolved if wheel.release in order.without)
+            if not wheels:
+                return replace(NOTHING, left_out=left_out)
             key = self._set_key(wheels, order)
             path = self._cache.path("sets", key)
             with self._cache.guarding():
@@ -206,7 +215,7 @@ class Store:
             # uv ignores the upper bounds of Requires-Python, so what it chose is looked at again.
             refusing = _unfit(distributions(found.folder), order.wanted, order.target)
             if not refusing:
-                return found
+                return replace(found, left_out=left_out)
             if any(one.direct for one in refusing):
                 raise no_fit(refusing, order.wanted, order.target)
             unfit = (*unfit, *refusing)

@@ -269,8 +269,18 @@ def plan(_: Context, only: Any = None, json: bool = False, file: Any = None) -> 
         if json:
             printer.json({"plan": rows})
         else:
-            titles = ("name", "kind", "runtime", "arch", "backend", "format", "requirements", "tags")
-            shown = [{**one, "tags": _short(one["tags"])} for one in rows]
+            titles = ["name", "kind", "runtime", "arch", "backend", "format", "requirements", "tags"]
+            if any(one["layers"] for one in rows):
+                titles.insert(-1, "layers")
+            shown = [
+                {
+                    **one,
+                    "runtime": ", ".join(one["runtimes"]),
+                    "layers": ", ".join(one["layers"]),
+                    "tags": _short(one["tags"]),
+                }
+                for one in rows
+            ]
             printer.table(titles, [[(one[title] or "none", "") for title in titles] for one in shown])
 
 
@@ -290,7 +300,9 @@ def _plan_row(job: Job) -> dict[str, Any]:
         "entry": job.entry,
         "handler": job.handler,
         "runtime": job.target.runtime,
+        "runtimes": list(job.runtimes),
         "arch": job.target.arch,
+        "layers": [layer.name for layer in job.layers],
         "tags": list(job.target.platforms),
         "backend": job.backend,
         "format": job.format,

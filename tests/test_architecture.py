@@ -26,7 +26,21 @@ ORDER = [
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
     # from sources and wheels to artifacts
-    *("stage", "members", "cache", "store", "archive", "result", "manifest", "assembly", "pipeline", "clean"),
+    *(
+        "stage",
+        "members",
+        "cache",
+        "store",
+        "archive",
+        "contents",
+        "layers",
+        "limits",
+        "result",
+        "manifest",
+        "assembly",
+        "pipeline",
+        "clean",
+    ),
     # the edge
     *("console", "report", "tasks", "cli"),
 ]

@@ -30,8 +30,7 @@ from packaging.requirements import Requirement
 from test_architecture import ORDER
 from wheelhouse import Wheelhouse
 
-from lambda_bundle import BundleError, Code, load
-from lambda_bundle.archive import write_zip
+from lambda_bundle import Code, load
 from lambda_bundle.binaries import inspect, judge
 from lambda_bundle.config import schema
 from lambda_bundle.console import Printer
@@ -376,12 +375,11 @@ def spoiled(old: str, new: str) -> str:
     return FUNCTION.replace(old, new)
 
 
-def too_many_files() -> None:
-    """What a repository with so many files would take seconds for."""
-    try:
-        write_zip({str(number): ROOT for number in range(66_000)}, Path("api.zip"))
-    except BundleError as error:
-        Printer().problems(problem.at(name="api", stage="archive") for problem in error.problems)
+def too_large(root: Path) -> None:
+    """Files with holes in place of large ones."""
+    for name, size in (("model.bin", 240_000_000), ("index.bin", 40_000_000)):
+        with (root / "api" / name).open("wb") as file:
+            file.truncate(size)
 
 
 def judged(path: str, content: bytes, runtime: str = "python3.13") -> Callable[[], None]:
@@ -409,6 +407,11 @@ def two_owners(house: Wheelhouse) -> None:
 def conflicting(house: Wheelhouse) -> None:
     house.wheel("requests", "2.34.2", requires=["urllib3<3"])
     house.wheel("urllib3", "3.0.0")
+
+
+def needing_older(house: Wheelhouse) -> None:
+    conflicting(house)
+    house.wheel("urllib3", "2.6.3")
 
 
 EXAMPLES = {
@@ -463,6 +466,13 @@ EXAMPLES = {
         wheels=lambda house: house.wheel("arrays", "3.0", python=">=3.12"),
     ),
     Code.CONFLICT: Example(requirements="requests==2.34.2\nurllib3==3.0.0", wheels=conflicting),
+    Code.LAYER_CONFLICT: Example(
+        toml=FUNCTION + 'layers = ["common"]\n[layers.common]\n'
+        'entry = "common"\nruntime = "python3.13"\narch = "arm64"\n',
+        requirements="requests==2.34.2",
+        files={"common/requirements.txt": "urllib3==3.0.0\n"},
+        wheels=needing_older,
+    ),
     Code.HASH_MISMATCH: Example(
         requirements=f"six==1.17.0 --hash=sha256:{'0' * 64}",
         wheels=lambda house: house.wheel("six", "1.17.0"),
@@ -510,7 +520,9 @@ EXAMPLES = {
         files={"cache": "a file\n"},
         environ={"LAMBDA_BUNDLE_CACHE": "REPO/cache"},
     ),
-    Code.ARTIFACT_TOO_LARGE: Example(command=too_many_files),
+    Code.ARTIFACT_TOO_LARGE: Example(
+        requirements="six==1.17.0", wheels=lambda house: house.wheel("six", "1.17.0"), prepare=too_large
+    ),
     Code.SYSTEM_ERROR: Example(homeless=True),
     Code.DEPRECATED_RUNTIME: Example(toml=spoiled("python3.13", "python3.9")),
     Code.MUSL_TAGS: Example(toml=FUNCTION + 'tags = ["musllinux_1_2_aarch64", "manylinux_2_28_aarch64"]\n'),

@@ -1,0 +1,78 @@
+"""What an artifact is to hold, before it is written: files, and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambda_bundle.jobs import Job
+from lambda_bundle.lock import Wheel
+from lambda_bundle.stage import Tree
+from lambda_bundle.store import DependencySet, File, Order, Store
+from lambda_bundle.targets import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """The dependencies for one target."""
+
+    target: Target
+    site: str
+    """The folder that they lie in, below the artifact's prefix; empty, or with "/" at its end."""
+    order: Order
+    found: DependencySet
+    kept: frozenset[str]
+    """The files of the set that hooks have left as they were."""
+
+    @property
+    def files(self) -> Iterator[tuple[str, File]]:
+        """The files that are kept, by their paths below the prefix."""
+        return ((f"{self.site}{path}", self.found.files[path]) for path in sorted(self.kept))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """All files of an artifact. Paths are those below the artifact's prefix."""
+
+    job: Job
+    inputs: list[list[str]]
+    """Name, permissions and hash of each source, before hooks."""
+    own: Tree
+    """The files that are not as a dependency brought them."""
+    shares: tuple[Share, ...]
+    """One for each target."""
+    layers: tuple[Contents, ...] = ()
+    """Those of a function's layers."""
+
+    def share(self, target: Target) -> Share:
+        """The dependencies for the runtime of a function's target."""
+        return self.shares[self.job.runtimes.index(target.runtime)]
+
+    def theirs(self, store: Store) -> Tree:
+        """Where the files that are as a dependency brought them are on disk; they are whole then."""
+        found: dict[str, Path] = {}
+        for share in self.shares:
+            tree = store.tree(share.found, share.order)
+            found |= {f"{share.site}{path}": tree[path] for path in share.kept}
+        return found
+
+    def tree(self, store: Store) -> Tree:
+        """Where every file is on disk."""
+        return {**self.theirs(store), **self.own}
+
+    @property
+    def wheels(self) -> tuple[Wheel, ...]:
+        """The wheels for all targets, each file once."""
+        files = {wheel.filename: wheel for share in self.shares for wheel in share.found.wheels}
+        return tuple(sorted(files.values(), key=lambda wheel: (wheel.name, wheel.filename)))
+
+    @property
+    def runtimes(self) -> dict[str, tuple[str, ...]]:
+        """For several targets: the runtimes that each wheel file is for."""
+        return {
+            wheel.filename: tuple(
+                share.target.runtime for share in self.shares if wheel in share.found.wheels
+            )
+            for wheel in (self.wheels if self.job.further else ())
+        }
