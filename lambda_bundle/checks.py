@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name, is_normalized_name
+
 from lambda_bundle.errors import Code, did_you_mean
 from lambda_bundle.findings import Findings, Table, quoted
 from lambda_bundle.positions import KeyPath
@@ -33,6 +35,11 @@ def check_table(place: KeyPath, table: Table, root: Path, findings: Findings) ->
         "handler": _check_handler,
         "hooks": _check_hooks,
         "env": _check_env,
+        "groups": _check_names,
+        "extras": _check_names,
+        "skip": _check_names,
+        "package": _check_name,
+        "requirements": _check_path,
     }
     for key, check in checks.items():
         if key in table and (*place, key) not in findings.faulty:
@@ -130,6 +137,23 @@ def _check_hooks(key: KeyPath, value: Table, findings: Findings) -> None:
                 findings.add(place, Code.INVALID_VALUE, "a command must not be empty")
             elif isinstance(command, str) and "\0" in command:
                 findings.add(place, Code.INVALID_VALUE, "a command cannot hold the character NUL")
+
+
+def _check_names(key: KeyPath, value: Sequence[object], findings: Findings) -> None:
+    for index, name in enumerate(value):
+        if isinstance(name, str):
+            _check_name((*key, index), name, findings)
+
+
+def _check_name(key: KeyPath, value: str, findings: Findings) -> None:
+    if not is_normalized_name(canonicalize_name(value)):
+        hint = "letters and digits, with -, _ or . between them; a version has no place here"
+        findings.add(key, Code.INVALID_VALUE, f"{quoted(value)} cannot be the name of a package", hint)
+
+
+def _check_path(key: KeyPath, value: str, findings: Findings) -> None:
+    if not value.strip() or "\0" in value:
+        findings.add(key, Code.INVALID_VALUE, f"{quoted(value)} cannot be the path of a file")
 
 
 def _check_env(key: KeyPath, value: Table, findings: Findings) -> None:

@@ -53,6 +53,18 @@ class Common(_Model):
         min_length=1,
     )
     backend: Literal["uv", "pip"] | None = Field(None, description="What resolves and installs: uv if unset.")
+    packaging: Literal["uv", "poetry", "pipenv", "pdm", "pylock", "requirements", "project"] | None = Field(
+        None, description="Whose files say what to install, where there are several: the most specific if unset."
+    )
+    requirements: str | None = Field(
+        None, description="The lock file, requirements.txt or pyproject.toml that says what to install."
+    )
+    groups: list[str] | None = Field(None, description="Dependency groups to install besides.")
+    extras: list[str] | None = Field(None, description="Extras of the project to install besides.")
+    package: str | None = Field(None, description="The member of a uv workspace whose dependencies to install.")
+    skip: list[str] | None = Field(
+        None, description="Packages to leave out, together with what only they need."
+    )
     hooks: Hooks | None = Field(None, description="Commands before and after the installation.")
     exclude: list[str] | None = Field(
         None, description="Sources to leave out, in the dialect of .gitignore; adds to the default excludes."

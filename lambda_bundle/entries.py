@@ -20,6 +20,7 @@ from lambda_bundle.positions import KeyPath
 from lambda_bundle.targets import MACHINES, RUNTIMES
 
 Kind = Literal["functions", "layers"]
+Packaging = Literal["uv", "poetry", "pipenv", "pdm", "pylock", "requirements", "project"]
 DEFAULT_TIMEOUT = 600.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RESERVED = {"manifest.json": "the manifest"}
@@ -38,6 +39,12 @@ class Entry:
     arch: str
     tags: tuple[str, ...]
     backend: Literal["uv", "pip"]
+    packaging: Packaging | None
+    requirements: str | None
+    groups: tuple[str, ...]
+    extras: tuple[str, ...]
+    package: str | None
+    skip: tuple[str, ...]
     before: tuple[str, ...]
     after: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -293,6 +300,12 @@ class _Effective:
             arch=values["arch"],
             tags=tuple(values.get("tags", ())),
             backend=values.get("backend", "uv"),
+            packaging=values.get("packaging"),
+            requirements=values.get("requirements"),
+            groups=tuple(values.get("groups", ())),
+            extras=tuple(values.get("extras", ())),
+            package=values.get("package"),
+            skip=tuple(values.get("skip", ())),
             before=tuple(hooks.get("before", ())),
             after=tuple(hooks.get("after", ())),
             exclude=tuple(values.get("exclude", ())),

@@ -48,6 +48,12 @@ class Code(str, Enum):
     REQUIREMENTS_MISSING = f"{PREFIX}RequirementsMissing"
     INVALID_REQUIREMENT = f"{PREFIX}InvalidRequirement"
     SOURCE_REQUIREMENT = f"{PREFIX}SourceRequirement"
+    LOCK_MISSING = f"{PREFIX}LockMissing"
+    LOCK_STALE = f"{PREFIX}LockStale"
+    LOCK_INVALID = f"{PREFIX}LockInvalid"
+    LOCK_UNSUITABLE = f"{PREFIX}LockUnsuitable"
+    UNKNOWN_SELECTION = f"{PREFIX}UnknownSelection"
+    WINDOWS_EXPORT_UNSUPPORTED = f"{PREFIX}WindowsExportUnsupported"
     # resolving and installing
     PYTHON_MISSING = f"{PREFIX}PythonMissing"
     PACKAGE_NOT_FOUND = f"{PREFIX}PackageNotFound"
@@ -83,6 +89,10 @@ class Code(str, Enum):
     TAGS_BEYOND_RUNTIME = f"{PREFIX}TagsBeyondRuntime"
     SHARED_PATH = f"{PREFIX}SharedPath"
     OVERRIDE_UNUSED = f"{PREFIX}OverrideUnused"
+    SEVERAL_LOCKS = f"{PREFIX}SeveralLocks"
+    UNPINNED = f"{PREFIX}Unpinned"
+    SELECTION_UNUSED = f"{PREFIX}SelectionUnused"
+    SKIP_UNUSED = f"{PREFIX}SkipUnused"
 
     def __str__(self) -> str:
         return self.value

@@ -10,12 +10,25 @@ from pathlib import Path
 from typing import Literal
 
 from lambda_bundle.config import Config
-from lambda_bundle.entries import Entry, artifact_name
+from lambda_bundle.entries import Entry, Packaging, artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
 from lambda_bundle.targets import RUNTIMES, Target, lifecycle, newest
 
 Format = Literal["zip", "dir"]
 DEFAULT_OUTPUT = "dist"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which dependencies an entry gets, as far as bundles.toml says."""
+
+    packaging: Packaging | None = None
+    requirements: str | None = None
+    """The file to read, relative to bundles.toml or to the entry."""
+    groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    package: str | None = None
+    skip: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +59,8 @@ class Job:
     """The targets for the other runtimes of a layer."""
     layers: tuple[Job, ...] = ()
     """The layers that a function is deployed with, in Lambda's order; whether or not they are built too."""
+    selection: Selection = Selection()
+    """Which dependencies, and what says so."""
     warnings: tuple[Problem, ...] = ()
 
     @property
@@ -174,6 +189,14 @@ def _job(
         further=tuple(targets[1:]),
         layers=layers,
         backend=entry.backend,
+        selection=Selection(
+            packaging=entry.packaging,
+            requirements=entry.requirements,
+            groups=entry.groups,
+            extras=entry.extras,
+            package=entry.package,
+            skip=entry.skip,
+        ),
         before=entry.before,
         after=entry.after,
         exclude=entry.exclude,

@@ -33,6 +33,8 @@ class Wheel:
     """Where to fetch it from: https or file."""
     sha256: str | None
     """None where the index gives no such hash."""
+    hashes: tuple[str, ...] = ()
+    """What a lock promises besides, as "sha512:…": each of them must be true."""
 
     @property
     def platforms(self) -> frozenset[str]:
@@ -43,15 +45,6 @@ class Wheel:
     def release(self) -> Release:
         """What it is of, whichever of the files."""
         return self.name, canonicalize_version(self.version)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidates:
-    """A package at the version that a resolver chose, with every wheel that may serve."""
-
-    name: str
-    version: str
-    wheels: tuple[Wheel, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +63,19 @@ class Source:
     extras: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
     """Which the archive may have, as "sha256:…"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """A package at the version that a resolver chose, with every wheel that may serve."""
+
+    name: str
+    version: str
+    wheels: tuple[Wheel, ...]
+    where: Where = Where()
+    """The lock that says so."""
+    sdist: Source | None = None
+    """What it can be built from, where the lock knows of a source archive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +113,7 @@ def promised(wheel: Wheel, allowed: Mapping[str, Collection[str]]) -> tuple[str,
     listed = tuple(allowed.get(wheel.name, ()))
     if wheel.sha256 and (not listed or known in listed):
         return (known,)
-    return listed
+    return listed or wheel.hashes
 
 
 def best(wheels: Iterable[Wheel], target: Target) -> Wheel | None:

@@ -82,6 +82,11 @@ class Requirements:
     """What a lock has chosen, with the wheels that it lists: of these packages nothing is resolved."""
     exact: bool = False
     """Whether this is all that there is to install: what packages require is not followed."""
+    skip: tuple[str, ...] = ()
+    """Names of packages to leave out, with what only they need; normalized."""
+    roots: tuple[str, ...] | None = None
+    """The packages that are asked for by themselves; None where a lock does not tell them from the others."""
+    warnings: tuple[Problem, ...] = ()
 
 
 NO_REQUIREMENTS = Requirements(
