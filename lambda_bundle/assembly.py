@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lambda_bundle import archive, hooks, limits, manifest, requirements
+from lambda_bundle import archive, hooks, limits, manifest
 from lambda_bundle import layers as layering
 from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
@@ -28,7 +28,9 @@ from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Release
 from lambda_bundle.process import Children
+from lambda_bundle.projects import Place, find
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
+from lambda_bundle.requirements import gather
 from lambda_bundle.result import Artifact, Result
 from lambda_bundle.stage import (
     DEFAULT_EXCLUDES,
@@ -116,17 +118,21 @@ class Run:
         without: frozenset[Release],
     ) -> Order:
         """What a job asks the store for."""
+        work = self.work(job, environ, wanted.secrets)
+        installer = self.backends.get(job.backend)
+        return Order(wanted=wanted, target=target, installer=installer, work=work, without=without)
+
+    def work(self, job: Job, environ: Mapping[str, str], secrets: frozenset[str] = frozenset()) -> Work:
+        """What the commands of a job need around them."""
         # What a backend cannot clean up when it is ended goes with our own folder.
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self.scratch))
-        work = Work(
+        return Work(
             children=self.children,
             environ={**environ, **temporary},
             folder=Path(tempfile.mkdtemp(dir=self.scratch)),
             timeout=job.timeout,
-            secrets=wanted.secrets,
+            secrets=secrets,
         )
-        installer = self.backends.get(job.backend)
-        return Order(wanted=wanted, target=target, installer=installer, work=work, without=without)
 
 
 def private_folder(stack: ExitStack, *, prefix: str, parent: Path | None = None) -> Path:
@@ -142,6 +148,7 @@ class Assembly:
         self._run, self._job, self._stack = run, job, stack
         self._environ = {**run.environ, **dict(job.env)}
         self._staged: Path | None = None
+        self._brought: frozenset[str] = frozenset()
 
     @property
     def job(self) -> Job:
@@ -168,7 +175,11 @@ class Assembly:
             runtimes=contents.runtimes,
             left_out=tuple(wheel for share in contents.shares for wheel in share.found.left_out),
         )
-        warnings = (warning for share in contents.shares for warning in share.found.warnings)
+        warnings = (
+            warning
+            for share in contents.shares
+            for warning in (*share.order.wanted.warnings, *share.found.warnings)
+        )
         return artifact, tuple(dict.fromkeys(warnings))
 
     def contents(self) -> Contents:
@@ -179,15 +190,13 @@ class Assembly:
             sources: Tree = scan(
                 job.sources, exclude=exclude, include=job.include, environments=False, skip=job.output
             )
-            left_out = requirements.FILE_NAME not in sources
+            self._brought = frozenset(sources)
             inputs = _hashes(sources)
         if job.before:
             with self._stage("before hooks"):
                 sources = self._with_hooks(job.before, sources)
         with self._stage("requirements"):
-            # One that is left out of the bundle counts all the same, unless hooks have made another.
-            excluded = left_out and requirements.FILE_NAME not in sources
-            wanted = [(target, self._wanted(target, excluded=excluded)) for target in job.targets]
+            wanted = [(target, self._wanted(target)) for target in job.targets]
         layers = self._layers()
         with self._stage("install"):
             shares = [self._share(target, one, layers) for target, one in wanted]
@@ -306,14 +315,16 @@ class Assembly:
         return {path: folder / path for path in left}
 
     @property
-    def _place(self) -> requirements.Place:
-        return requirements.Place(root=self._job.root, entry=self._job.sources, staged=self._staged)
+    def _place(self) -> Place:
+        job = self._job
+        return Place(root=job.root, entry=job.sources, staged=self._staged, brought=self._brought)
 
-    def _wanted(self, target: Target, *, excluded: bool) -> Requirements:
-        path = requirements.find(self._place, excluded=excluded)
-        if path is None:
+    def _wanted(self, target: Target) -> Requirements:
+        job, place = self._job, self._place
+        law = find(place, job.selection, job.name)
+        if law is None:
             return NO_REQUIREMENTS
-        return requirements.gather(self._place, path, target, self._environ)
+        return gather(law, place, job.selection, target, self._run.work(job, self._environ))
 
 
 def _hashes(tree: Tree) -> list[list[str]]:

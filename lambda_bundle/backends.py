@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lambda_bundle.errors import BundleError, Code, Problem
+from lambda_bundle.exports import find_uv
 from lambda_bundle.installer_pip import OLDEST, Pip
 from lambda_bundle.installer_uv import Uv
 from lambda_bundle.installers import Installer
@@ -30,7 +31,7 @@ class Backends:
         """The backend of this name. Raises `BundleError` when the host has none that serves."""
         with self._lock:
             if name not in self._found:
-                self._found[name] = Uv(_uv()) if name == "uv" else Pip(self._pip())
+                self._found[name] = Uv(find_uv()) if name == "uv" else Pip(self._pip())
             return self._found[name]
 
     def _pip(self) -> tuple[str, ...]:
@@ -64,19 +65,3 @@ def _pythons(environ: Mapping[str, str]) -> Iterator[str]:
         found = shutil.which(name, path=environ.get("PATH"))
         if found:
             yield found
-
-
-def _uv() -> str:
-    """The uv that was installed with us: its version is one that we know."""
-    try:
-        from uv import find_uv_bin  # noqa: PLC0415 - plan and validate run without it
-
-        return find_uv_bin()
-    except (ImportError, FileNotFoundError):
-        raise BundleError(
-            Problem(
-                code=Code.COMMAND_FAILED,
-                message="the uv that lambda-bundle was installed with is gone",
-                hint='install it again (pip install --force-reinstall uv), or use backend = "pip"',
-            )
-        ) from None

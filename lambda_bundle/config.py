@@ -54,14 +54,17 @@ class Common(_Model):
     )
     backend: Literal["uv", "pip"] | None = Field(None, description="What resolves and installs: uv if unset.")
     packaging: Literal["uv", "poetry", "pipenv", "pdm", "pylock", "requirements", "project"] | None = Field(
-        None, description="Whose files say what to install, where there are several: the most specific if unset."
+        None,
+        description="Whose files say what to install; if unset, the most specific that is there.",
     )
     requirements: str | None = Field(
         None, description="The lock file, requirements.txt or pyproject.toml that says what to install."
     )
     groups: list[str] | None = Field(None, description="Dependency groups to install besides.")
     extras: list[str] | None = Field(None, description="Extras of the project to install besides.")
-    package: str | None = Field(None, description="The member of a uv workspace whose dependencies to install.")
+    package: str | None = Field(
+        None, description="The member of a uv workspace whose dependencies these are."
+    )
     skip: list[str] | None = Field(
         None, description="Packages to leave out, together with what only they need."
     )

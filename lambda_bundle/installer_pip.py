@@ -72,7 +72,7 @@ class Pip:
         failures: list[Completed] = []
         # Its dependencies by the host's markers may be what pip fails on: then each requirement by itself.
         # With hashes the list is complete by pip's own rule, and nothing else is looked at.
-        for alone in (True,) if wanted.options.require_hashes else (False, True):
+        for alone in (True,) if wanted.options.require_hashes or wanted.exact else (False, True):
             solved = self._solve(wanted, target, work, unfit, alone=alone)
             if not isinstance(solved, Completed):
                 return _chosen(solved, wanted)
@@ -121,6 +121,8 @@ class Pip:
         while True:
             report = self._report(wanted, target, work, added=added, unfit=unfit, alone=alone)
             if isinstance(report, Completed):
+                return report
+            if wanted.exact:
                 return report
             needed, missing = closure(wanted, report, target)
             if missing and wanted.options.require_hashes:

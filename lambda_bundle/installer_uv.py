@@ -112,7 +112,7 @@ class Uv:
             wanted.options,
             work,
             constraints=constraints,
-            arguments=compile_arguments(target, wanted.options),
+            arguments=[*compile_arguments(target, wanted.options), *(["--no-deps"] if wanted.exact else [])],
             environments=[environment(target)],
             markers=target.markers,
         )

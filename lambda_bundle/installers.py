@@ -138,7 +138,7 @@ def where_asked(name: str, wanted: Requirements) -> Where:
     for requirement in (*wanted.requirements, *wanted.constraints):
         if requirement.name == name:
             return requirement.where
-    return Where()
+    return next((one.where for one in wanted.candidates if one.name == name), Where())
 
 
 def refuse_misfits(wanted: Requirements, target: Target) -> None:
@@ -164,6 +164,9 @@ def no_fit(unfit: Iterable[Unfit], wanted: Requirements, target: Target) -> Bund
 def _unfit(versions: list[Unfit], wanted: Requirements, target: Target) -> Problem:
     first = versions[0]  # the resolver's first choice: what the user would have got elsewhere
     what, where = f"{first.name} {first.version}", where_asked(first.name, wanted)
+    listed = next((one for one in wanted.candidates if one.name == first.name), None)
+    if listed is not None and not listed.wheels:
+        return source_only(first.name, first.version, wanted, target).problems[0]
     if first.hashes:
         return Problem(
             code=Code.HASH_MISMATCH,

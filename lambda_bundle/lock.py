@@ -6,7 +6,7 @@ In the terms of PEP 751 this is a lock for one target, with exactly one wheel fo
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -72,7 +72,7 @@ class Candidates:
     name: str
     version: str
     wheels: tuple[Wheel, ...]
-    where: Where = Where()
+    where: Where = field(default_factory=Where)
     """The lock that says so."""
     sdist: Source | None = None
     """What it can be built from, where the lock knows of a source archive."""

@@ -1,66 +1,156 @@
-"""Where the dependencies of an entry are written, and what they say for its target."""
+"""What the law of an entry says for its target, whatever kind of file that is."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lambda_bundle.reqfile import Requirements, read
-from lambda_bundle.targets import Target
+from packaging.utils import canonicalize_name
 
-FILE_NAME = "requirements.txt"
+from lambda_bundle import exports, pylock
+from lambda_bundle.errors import Code, Problem, Where
+from lambda_bundle.installers import Work
+from lambda_bundle.jobs import Selection
+from lambda_bundle.needs import skip_unused
+from lambda_bundle.projects import LOCKS, PROJECT, REFRESH, Law, Place, load, members
+from lambda_bundle.pylock import Locked
+from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements, read
+from lambda_bundle.targets import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """An entry's source folder and, where hooks have worked, the staged copy that stands for it."""
+class Question:
+    """Everything that the answer depends on."""
 
-    root: Path
-    """The folder of `bundles.toml`."""
-    entry: Path
-    """The entry's own folder, absolute."""
-    staged: Path | None = None
+    law: Law
+    place: Place
+    selection: Selection
+    target: Target
+    work: Work
 
-    def resolve(self, folder: Path, relative: str) -> Path:
-        """An absolute path for one that a file in `folder` names.
-
-        What a staged file names is looked for in the copy, and beside the original where the copy has none:
-        `-r ../common.txt` leads out of the copy.
-        """
-        path = Path(os.path.normpath(folder / relative))
-        inside = self._inside(folder)
-        if self.staged is None or inside is None:
-            return path
-        if self._inside(path) is not None and path.exists():
-            return path
-        return Path(os.path.normpath(self.entry / inside / relative))
-
-    def shown(self, path: Path) -> str:
-        """A path as the user knows it: not in the copy, and relative to `bundles.toml` if below it."""
-        inside = self._inside(path)
-        if inside is not None:
-            path = self.entry / inside
-        path, root = Path(os.path.normpath(path)), Path(os.path.normpath(self.root))
-        return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-    def _inside(self, path: Path) -> Path | None:
-        if self.staged is None or not path.is_relative_to(self.staged):
-            return None
-        return path.relative_to(self.staged)
+    @property
+    def where(self) -> Where:
+        """The place of the law, for problems."""
+        return Where(file=self.place.shown(self.law.path))
 
 
-def find(place: Place, *, excluded: bool) -> Path | None:
-    """The file that an entry's dependencies are written in; None: it has none.
+def gather(law: Law, place: Place, selection: Selection, target: Target, work: Work) -> Requirements:
+    """What the law says for the target. Raises `BundleError` with every problem in it."""
+    question = Question(law=law, place=place, selection=selection, target=target, work=work)
+    found = _READERS[law.kind](question)
+    skip = tuple(sorted(map(canonicalize_name, selection.skip)))
+    warnings = (*found.warnings, *_rivals(question))
+    return replace(found, skip=() if law.kind == "uv" else skip, warnings=warnings)
 
-    `excluded` says that the sources hold one that is left out of the bundle: it counts all the same.
-    """
-    folder = place.entry if excluded or place.staged is None else place.staged
-    path = folder / FILE_NAME
-    return path if os.path.lexists(path) else None  # what is no file is an error of whoever reads it
+
+def _read_requirements(question: Question) -> Requirements:
+    place = question.place
+    found = read(
+        question.law.path,
+        markers=question.target.markers,
+        environ=question.work.environ,
+        shown=place.shown,
+        resolve=place.resolve,
+    )
+    return replace(found, warnings=_unused(question, "groups", "extras", "package"))
 
 
-def gather(place: Place, path: Path, target: Target, environ: Mapping[str, str]) -> Requirements:
-    """What a requirements file says for the target. Raises `BundleError` with every problem in it."""
-    return read(path, markers=target.markers, environ=environ, shown=place.shown, resolve=place.resolve)
+def _read_pylock(question: Question) -> Requirements:
+    law, place, selection = question.law, question.place, question.selection
+    locked = pylock.choose(
+        load(law.path, place),
+        question.target,
+        folder=place.original(law.path.parent),
+        where=question.where,
+        hint=REFRESH["pylock"],
+        extras=selection.extras,
+        groups=selection.groups,
+    )
+    return replace(_locked(locked), files=(law.path,), warnings=_unused(question, "package"))
+
+
+def _read_uv(question: Question) -> Requirements:
+    law, place, selection = question.law, question.place, question.selection
+    lock = load(law.path, place)
+    names = members(lock)
+    law = replace(law, project=_project(question))
+    theirs = names.get(canonicalize_name(selection.package)) if selection.package else None
+    package = law.project if theirs is None else (law.path.parent / theirs)
+    # The entry's own code is in the bundle already; another package that was asked for is not.
+    emit = not place.entry.resolve().is_relative_to(place.original(package).resolve())
+
+    def export(*, prune: bool) -> Locked:
+        return pylock.choose(
+            exports.export_uv(law, place, selection, question.target, question.work, emit=emit, prune=prune),
+            question.target,
+            folder=question.work.folder,
+            where=question.where,
+            hint=REFRESH["uv"],
+        )
+
+    locked, warnings = export(prune=False), tuple[Problem, ...]()
+    if selection.skip:
+        warnings = tuple(
+            skip_unused(name, question.where)
+            for name in sorted(map(canonicalize_name, selection.skip))
+            if name not in locked.names
+        )
+        locked = export(prune=True)
+    folders = [law.path.parent, law.project, *(one.folder for one in locked.sources if one.folder)]
+    files = dict.fromkeys((law.path, *(folder / PROJECT for folder in folders)))
+    present = tuple(path for path in files if path.is_file())
+    return replace(_locked(locked), files=present, warnings=warnings)
+
+
+def _project(question: Question) -> Path:
+    """The folder that uv is to look at: the original, unless hooks have made or changed the project."""
+    law, place = question.law, question.place
+    original = place.original(law.project)
+    for name in (PROJECT, LOCKS["uv"]):
+        staged, before = law.project / name, original / name
+        if staged.is_file() and (not before.is_file() or staged.read_bytes() != before.read_bytes()):
+            return law.project
+    return original
+
+
+def _locked(locked: Locked) -> Requirements:
+    return replace(NO_REQUIREMENTS, candidates=locked.candidates, sources=locked.sources, exact=True)
+
+
+_READERS: dict[str, Callable[[Question], Requirements]] = {
+    "uv": _read_uv,
+    "pylock": _read_pylock,
+    "requirements": _read_requirements,
+}
+
+
+def _rivals(question: Question) -> tuple[Problem, ...]:
+    law, place = question.law, question.place
+    if not law.others:
+        return ()
+    others = ", ".join(place.shown(path) for path in law.others)
+    return (
+        Problem(
+            code=Code.SEVERAL_LOCKS,
+            message=f"{place.shown(law.path)} says what is installed, and {others} is there too",
+            where=question.where,
+            hint=f'set packaging = "{law.kind}" to settle it, or remove the others',
+            severity="warning",
+        ),
+    )
+
+
+def _unused(question: Question, *keys: str) -> tuple[Problem, ...]:
+    """A warning for each key that means nothing for this kind of file."""
+    return tuple(
+        Problem(
+            code=Code.SELECTION_UNUSED,
+            message=f"`{key}` is set, and {question.where.file} knows nothing of the kind",
+            where=question.where,
+            hint=f"leave out `{key}`, or name another file with `requirements` or `packaging`",
+            severity="warning",
+        )
+        for key in keys
+        if getattr(question.selection, key)
+    )

@@ -27,8 +27,9 @@ from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installed import Distribution, contested, distributions, record_hash, tidy
 from lambda_bundle.installers import Installer, Work, no_fit
-from lambda_bundle.lock import Release, Unfit, Wheel
+from lambda_bundle.lock import Release, Source, Unfit, Wheel, pick
 from lambda_bundle.members import Pack, compressor, open_pack, write_pack
+from lambda_bundle.needs import kept, skip_unused
 from lambda_bundle.process import mask
 from lambda_bundle.reqfile import Requirements
 from lambda_bundle.stage import file_mode, folders_of, scan
@@ -115,12 +116,29 @@ class Order:
             [target.runtime, target.full_version, target.arch, *target.platforms],
             [[one.line, *one.hashes] for one in wanted.requirements],
             [[one.line, *one.hashes] for one in wanted.constraints],
+            [
+                [one.name, [[wheel.url, wheel.sha256, *wheel.hashes] for wheel in one.wheels]]
+                for one in wanted.candidates
+            ],
+            [wanted.exact, wanted.skip, wanted.roots],
             asdict(wanted.options),
             sorted(self.work.environ.items()),
             self.work.timeout,
             sorted(self.without),
         ]
         return _hash(parts)
+
+    def resolve(self, unfit: tuple[Unfit, ...]) -> tuple[Wheel, ...]:
+        """The wheels for the target, by name: those that a lock lists, and what the backend finds."""
+        wanted = self.wanted
+        locked, misfits = pick(wanted.candidates, self.target, {})
+        misfits = tuple(one for one in misfits if one.name not in wanted.skip)
+        if misfits:
+            raise no_fit(misfits, wanted, self.target)
+        found: tuple[Wheel, ...] = ()
+        if wanted.requirements:
+            found = self.installer.resolve(wanted, self.target, self.work, unfit)
+        return tuple(sorted((*locked, *found), key=lambda wheel: wheel.name))
 
     def install(self, wheels: Iterable[Wheel], folder: Path) -> None:
         """Install some of the wheels that it resolves to."""
@@ -146,7 +164,9 @@ class Store:
 
         Raises `BundleError`, with the places of the requirements as this caller wrote them.
         """
-        if not order.wanted.requirements:
+        if order.wanted.sources:
+            raise _unbuilt(order.wanted.sources)
+        if not order.wanted.requirements and not order.wanted.candidates:
             return NOTHING
         asked = self._asked.setdefault(order.key, order.wanted)
         try:
@@ -202,23 +222,39 @@ class Store:
         """Resolve, and install unless the cache has the very wheels installed already."""
         unfit: tuple[Unfit, ...] = ()
         while True:
-            resolved = order.installer.resolve(order.wanted, order.target, order.work, unfit)
+            resolved, warnings = self._needed(order, order.resolve(unfit))
             wheels = tuple(wheel for wheel in resolved if wheel.release not in order.without)
             left_out = tuple(wheel for wheel in resolved if wheel.release in order.without)
             if not wheels:
-                return replace(NOTHING, left_out=left_out)
-            key = self._set_key(wheels, order)
-            path = self._cache.path("sets", key)
-            with self._cache.guarding():
-                found = _read_set(path, key, wheels) if self._cache.use(path) else None
-            found = found or self._install(order, wheels, key)
+                return replace(NOTHING, left_out=left_out, warnings=warnings)
+            found = self._have(order, wheels)
             # uv ignores the upper bounds of Requires-Python, so what it chose is looked at again.
             refusing = _unfit(distributions(found.folder), order.wanted, order.target)
             if not refusing:
-                return replace(found, left_out=left_out)
-            if any(one.direct for one in refusing):
+                return replace(found, left_out=left_out, warnings=(*found.warnings, *warnings))
+            if order.wanted.exact or any(one.direct for one in refusing):
                 raise no_fit(refusing, order.wanted, order.target)
             unfit = (*unfit, *refusing)
+
+    def _have(self, order: Order, wheels: tuple[Wheel, ...]) -> DependencySet:
+        """These wheels installed; from the cache where it has them."""
+        key = self._set_key(wheels, order)
+        path = self._cache.path("sets", key)
+        with self._cache.guarding():
+            found = _read_set(path, key, wheels) if self._cache.use(path) else None
+        return found or self._install(order, wheels, key)
+
+    def _needed(
+        self, order: Order, wheels: tuple[Wheel, ...]
+    ) -> tuple[tuple[Wheel, ...], tuple[Problem, ...]]:
+        """Those that are needed when what is to be skipped is left out; what they need, only they tell."""
+        wanted = order.wanted
+        if not wanted.skip:
+            return wheels, ()
+        names = kept(distributions(self._have(order, wheels).folder), wanted, order.target) if wheels else ()
+        present = {one.name for one in wheels} | {one.name for one in wanted.candidates}
+        warnings = tuple(skip_unused(name) for name in wanted.skip if name not in present)
+        return tuple(wheel for wheel in wheels if wheel.name in names), warnings
 
     def _install(self, order: Order, wheels: tuple[Wheel, ...], key: str) -> DependencySet:
         self.grown = True
@@ -343,6 +379,20 @@ def _read_set(path: Path, key: str, wheels: tuple[Wheel, ...]) -> DependencySet 
         hashes={name: file.sha256 for name, file in files.items()},
         folders=folders_of(files),
         warnings=warnings,
+    )
+
+
+def _unbuilt(sources: Iterable[Source]) -> BundleError:
+    return BundleError(
+        *(
+            Problem(
+                code=Code.SOURCE_REQUIREMENT,
+                message=f"{one.name or one.folder or one.url} would be built, and only wheels are installed",
+                where=one.where,
+                hint="build a wheel of it, and name that",
+            )
+            for one in sources
+        )
     )
 
 

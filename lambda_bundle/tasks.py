@@ -290,10 +290,10 @@ def _short(tags: list[str]) -> str:
 
 
 def _plan_row(job: Job) -> dict[str, Any]:
-    from lambda_bundle.requirements import Place, find  # noqa: PLC0415
+    from lambda_bundle.projects import Place, find  # noqa: PLC0415
 
     place = Place(root=job.root, entry=job.sources)
-    source = find(place, excluded=False)
+    law = find(place, job.selection, job.name)
     return {
         "name": job.name,
         "kind": job.kind,
@@ -306,7 +306,7 @@ def _plan_row(job: Job) -> dict[str, Any]:
         "tags": list(job.target.platforms),
         "backend": job.backend,
         "format": job.format,
-        "requirements": None if source is None else place.shown(source),
+        "requirements": None if law is None else place.shown(law.path),
         "before": list(job.before),
         "after": list(job.after),
     }

@@ -21,7 +21,8 @@ ORDER = [
     # running commands
     *("process", "hooks"),
     # from requirements to wheels
-    *("lock", "reqfile", "requirements", "installed", "unpack", "installers"),
+    *("lock", "reqfile", "installed", "needs", "unpack", "installers"),
+    *("projects", "pylock", "uvlock", "exports", "requirements"),
     *("installer_uv", "installer_pip", "backends"),
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
@@ -56,8 +57,8 @@ ROOMS = {
     "pydantic": {"config"},
     "rich": {"console"},
     "subprocess": {"process"},
-    "tomli": {"config", "installer_uv", "positions"},
-    "uv": {"backends"},
+    "tomli": {"config", "installer_uv", "positions", "projects"},
+    "uv": {"exports"},
 }
 
 TREES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER.rglob("*.py")}

@@ -1,0 +1,297 @@
+"""Which file is the law for the dependencies of an entry.
+
+A lock comes before what is not locked, and what is nearer before what is further away. Which files belong to
+which tool stands in `LOCKS`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from lambda_bundle.entries import Packaging
+from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.jobs import Selection
+
+REQUIREMENTS, PROJECT = "requirements.txt", "pyproject.toml"
+LOCKS: Mapping[Packaging, str] = {
+    "uv": "uv.lock",
+    "poetry": "poetry.lock",
+    "pdm": "pdm.lock",
+    "pipenv": "Pipfile.lock",
+    "pylock": "pylock.toml",
+}
+REFRESH: Mapping[Packaging, str] = {
+    "uv": "run `uv lock`",
+    "poetry": "run `poetry lock`",
+    "pdm": "run `pdm lock`",
+    "pipenv": "run `pipenv lock`",
+    "pylock": "write it anew with the tool that made it, such as `uv export --format pylock.toml`",
+}
+"""How each lock is brought up to date, for hints."""
+_NAMED_LOCK = re.compile(r"pylock\.[^.]+\.toml")  # PEP 751
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """An entry's source folder and, where hooks have worked, the staged copy that stands for it."""
+
+    root: Path
+    """The folder of `bundles.toml`."""
+    entry: Path
+    """The entry's own folder, absolute."""
+    staged: Path | None = None
+    brought: frozenset[str] = frozenset()
+    """What came into the copy before any hook ran, relative to it with `/`."""
+
+    def resolve(self, folder: Path, relative: str) -> Path:
+        """An absolute path for one that a file in `folder` names.
+
+        What a staged file names is looked for in the copy, and beside the original where the copy has none:
+        `-r ../common.txt` leads out of the copy.
+        """
+        path = Path(os.path.normpath(folder / relative))
+        inside = self._inside(folder)
+        if self.staged is None or inside is None:
+            return path
+        if self._inside(path) is not None and path.exists():
+            return path
+        return Path(os.path.normpath(self.entry / inside / relative))
+
+    def locate(self, relative: str) -> Path:
+        """Where a file of the entry is: in the copy, or beside the sources if it was left out of the copy.
+
+        What an exclude keeps out of the bundle counts all the same; what a hook has removed is gone.
+        """
+        if self.staged is None:
+            return self.entry / relative
+        path = self.staged / relative
+        left_out = not os.path.lexists(path) and Path(relative).as_posix() not in self.brought
+        return self.entry / relative if left_out else path
+
+    def original(self, path: Path) -> Path:
+        """The path beside the sources for one in the copy."""
+        inside = self._inside(path)
+        return path if inside is None else self.entry / inside
+
+    def shown(self, path: Path) -> str:
+        """A path as the user knows it: not in the copy, and relative to `bundles.toml` if below it."""
+        path, root = (Path(os.path.normpath(one)) for one in (self.original(path), self.root))
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+    def _inside(self, path: Path) -> Path | None:
+        if self.staged is None or not path.is_relative_to(self.staged):
+            return None
+        return path.relative_to(self.staged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """The file that says what to install."""
+
+    kind: Packaging
+    path: Path
+    """The lock, requirements file or pyproject.toml itself."""
+    project: Path
+    """The folder of the project that it is asked for: the entry's own, or in a workspace the member's."""
+    others: tuple[Path, ...] = ()
+    """What else could have been meant."""
+
+
+def find(place: Place, selection: Selection, name: str) -> Law | None:
+    """The file that the dependencies of the entry called `name` are written in; None: it has none.
+
+    Raises `BundleError` where `bundles.toml` asks for a file that is not there, and where a tool declares
+    dependencies and has not locked them.
+    """
+    if selection.requirements is not None:
+        return _pointed(place, selection.requirements, selection)
+    found = [one for one in _beside(place, selection, name) if selection.packaging in {None, one.kind}]
+    if found:
+        others = () if selection.packaging else tuple(one.path for one in found[1:] if _rivals(found[0], one))
+        return replace(found[0], others=others)
+    if selection.packaging is not None:
+        raise _absent(place, selection.packaging)
+    for declared, kind in (("Pipfile", "pipenv"), (PROJECT, "poetry")):
+        path = place.locate(declared)
+        if path.is_file() and (kind == "pipenv" or _is_poetry(path, place)):
+            raise _unlocked(path, "pipenv" if kind == "pipenv" else "poetry", place)
+    return None
+
+
+def load(path: Path, place: Place) -> dict[str, Any]:
+    """A TOML file as plain data. Raises `BundleError` when it cannot be read."""
+    line = None
+    try:
+        return tomli.loads(path.read_text(encoding="utf-8-sig"))
+    except tomli.TOMLDecodeError as error:
+        why, line = "is not valid TOML", error.lineno
+    except UnicodeDecodeError:
+        why = "is not UTF-8"
+    except OSError as error:
+        why = f"cannot be read: {error.strerror}"
+    except RecursionError:
+        why = "is nested too deeply"
+    shown = place.shown(path)
+    refresh = next((REFRESH[kind] for kind, name in LOCKS.items() if name == path.name), None)
+    if refresh is None and _NAMED_LOCK.fullmatch(path.name):
+        refresh = REFRESH["pylock"]
+    where = Where(file=shown, line=line)
+    code = Code.LOCK_INVALID if refresh else Code.INVALID_REQUIREMENT
+    raise BundleError(Problem(code=code, message=f"{shown} {why}", where=where, hint=refresh))
+
+
+def table(data: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    """The table at a path; an empty one where there is none."""
+    value: Any = data
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _beside(place: Place, selection: Selection, name: str) -> Iterator[Law]:
+    """Every file that could be meant, the most specific first."""
+    named = place.locate(f"pylock.{name}.toml")
+    if name and os.path.lexists(named):
+        yield Law(kind="pylock", path=named, project=named.parent)
+    for kind, lock in LOCKS.items():
+        path = place.locate(lock)
+        if os.path.lexists(path):
+            yield Law(kind=kind, path=path, project=path.parent)
+    own = place.locate(PROJECT)
+    workspace = _enclosing(place, own, selection)
+    if workspace is not None:
+        yield Law(kind="uv", path=workspace, project=place.entry if own.is_file() else workspace.parent)
+    path = place.locate(REQUIREMENTS)
+    if os.path.lexists(path):  # what is no file is an error of whoever reads it
+        yield Law(kind="requirements", path=path, project=path.parent)
+    if own.is_file() and "project" in load(own, place):
+        yield Law(kind="project", path=own, project=own.parent)
+
+
+def _rivals(law: Law, other: Law) -> bool:
+    """Whether a file is another answer to the same question: a lock is no rival of its own pyproject.toml."""
+    return other.kind != "project" and other.path != law.path
+
+
+def _enclosing(place: Place, own: Path, selection: Selection) -> Path | None:
+    """The uv.lock of the workspace that the entry is a member of, or that has the package asked for."""
+    for folder in Path(os.path.normpath(place.entry)).parents:
+        lock = folder / LOCKS["uv"]
+        if not os.path.lexists(lock):
+            continue
+        if selection.package is not None or (own.is_file() and _is_member(place, folder)):
+            return lock
+    return None
+
+
+def _is_member(place: Place, root: Path) -> bool:
+    """Whether uv counts the entry into the workspace: by its patterns, or by what is locked already."""
+    relative = Path(os.path.normpath(place.entry)).relative_to(root).as_posix()
+    project = root / PROJECT
+    workspace = table(load(project, place), "tool", "uv", "workspace") if project.is_file() else {}
+    if any(_matches(relative, str(one)) for one in workspace.get("exclude", ())):
+        return False
+    if any(_matches(relative, str(one)) for one in workspace.get("members", ())):
+        return True
+    return relative in members(load(root / LOCKS["uv"], place)).values()
+
+
+def members(lock: Mapping[str, Any]) -> dict[str, str]:
+    """The local projects that a uv.lock holds, by name, with their folders relative to it."""
+    found = {}
+    for package in lock.get("package", ()):
+        source = table(package, "source")
+        place = source.get("editable") or source.get("virtual") or source.get("directory")
+        if place is not None:
+            found[str(package["name"])] = str(place)
+    return found
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Whether a path matches a pattern of `members`, where `*` stays within a folder and `**` does not."""
+
+    def match(parts: list[str], wanted: list[str]) -> bool:
+        if not wanted:
+            return not parts
+        if wanted[0] == "**":
+            return any(match(parts[skipped:], wanted[1:]) for skipped in range(len(parts) + 1))
+        return bool(parts) and fnmatchcase(parts[0], wanted[0]) and match(parts[1:], wanted[1:])
+
+    wanted = [part for part in pattern.split("/") if part not in {"", "."}]
+    return match(path.split("/"), wanted)
+
+
+def _pointed(place: Place, written: str, selection: Selection) -> Law:
+    """The file that the key `requirements` names."""
+    relative = written.replace("\\", "/")
+    inside = Path(os.path.normpath(place.root / relative))
+    if inside.is_relative_to(os.path.normpath(place.entry)):
+        inside = place.locate(inside.relative_to(os.path.normpath(place.entry)).as_posix())
+    paths = (inside, place.locate(os.path.normpath(relative)))
+    path = next((Path(os.path.normpath(one)) for one in paths if os.path.lexists(one)), None)
+    if path is None:
+        message = f'there is no file "{written}", beside bundles.toml or in the entry'
+        hint = "`requirements` names a file relative to bundles.toml, or else to the entry"
+        where = Where(file=place.shown(inside))
+        raise BundleError(Problem(code=Code.REQUIREMENTS_MISSING, message=message, where=where, hint=hint))
+    kind = _kind(path.name)
+    if path.name == "Pipfile" or (kind == "project" and selection.packaging in LOCKS):
+        kind = selection.packaging or "pipenv"
+        path = path.with_name(LOCKS[kind])
+        if not os.path.lexists(path):
+            raise _unlocked(path.with_name(Path(relative).name), kind, place)
+    if selection.packaging not in {None, kind}:
+        message = f'{place.shown(path)} is no file of packaging = "{selection.packaging}"'
+        where = Where(file=place.shown(path))
+        hint = f'leave out `packaging`, or write packaging = "{kind}"'
+        raise BundleError(Problem(code=Code.INVALID_OPTION, message=message, where=where, hint=hint))
+    return Law(kind=kind, path=path, project=path.parent)
+
+
+def _kind(name: str) -> Packaging:
+    """What a file of this name is."""
+    if _NAMED_LOCK.fullmatch(name):
+        return "pylock"
+    if name == PROJECT:
+        return "project"
+    return next((kind for kind, lock in LOCKS.items() if lock == name), "requirements")
+
+
+def _is_poetry(path: Path, place: Place) -> bool:
+    """Whether a pyproject.toml declares dependencies that only Poetry understands."""
+    declared = table(load(path, place), "tool", "poetry", "dependencies")
+    return bool(declared.keys() - {"python"})
+
+
+def _absent(place: Place, kind: Packaging) -> BundleError:
+    names = {"requirements": REQUIREMENTS, "project": f"{PROJECT} with [project]", **LOCKS}
+    entry = place.shown(place.entry)
+    above = ", nor in a workspace around it" if kind == "uv" else ""
+    return BundleError(
+        Problem(
+            code=Code.LOCK_MISSING,
+            message=f'packaging = "{kind}", and there is no {names[kind]} in {entry}{above}',
+            where=Where(file=entry),
+            hint=REFRESH.get(kind, "write one, or name it with `requirements`"),
+        )
+    )
+
+
+def _unlocked(path: Path, kind: Packaging, place: Place) -> BundleError:
+    shown = place.shown(path)
+    return BundleError(
+        Problem(
+            code=Code.LOCK_MISSING,
+            message=f"{shown} declares dependencies, and there is no {LOCKS[kind]} beside it",
+            where=Where(file=shown),
+            hint=f"{REFRESH[kind]}, and keep the lock with the sources",
+        )
+    )
