@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -34,7 +35,7 @@ def skip_unused(name: str, where: Where | None = None) -> Problem:
     return Problem(
         code=Code.SKIP_UNUSED,
         message=f"{name} is to be skipped, and is not among the dependencies",
-        where=where or Where(),
+        where=where or Where(key="skip"),
         hint="correct the name in `skip`, or leave it out",
         severity="warning",
     )
@@ -90,7 +91,5 @@ def _extras(marker: str) -> Iterator[str]:
 
 def _parsed(requires: Iterable[str]) -> Iterator[Requirement]:
     for text in requires:
-        try:
+        with suppress(InvalidRequirement):  # older metadata; whoever resolved it has told
             yield Requirement(text)
-        except InvalidRequirement:
-            continue  # older metadata; whoever resolved it has told

@@ -46,7 +46,7 @@ def difference(
 
 
 def _compare(locked: Wants, declared: Wants) -> str | None:
-    for key in declared.keys() ^ locked.keys():
+    for key in sorted(declared.keys() ^ locked.keys()):
         verb = "now needs" if key in declared else "no longer needs"
         return f"{verb} {key[1]}" + (f" ({key[0]})" if key[0] else "")
     for key, versions in declared.items():
