@@ -53,7 +53,6 @@ class Code(str, Enum):
     LOCK_INVALID = f"{PREFIX}LockInvalid"
     LOCK_UNSUITABLE = f"{PREFIX}LockUnsuitable"
     UNKNOWN_SELECTION = f"{PREFIX}UnknownSelection"
-    WINDOWS_EXPORT_UNSUPPORTED = f"{PREFIX}WindowsExportUnsupported"
     # resolving and installing
     PYTHON_MISSING = f"{PREFIX}PythonMissing"
     PACKAGE_NOT_FOUND = f"{PREFIX}PackageNotFound"
@@ -90,7 +89,6 @@ class Code(str, Enum):
     SHARED_PATH = f"{PREFIX}SharedPath"
     OVERRIDE_UNUSED = f"{PREFIX}OverrideUnused"
     SEVERAL_LOCKS = f"{PREFIX}SeveralLocks"
-    UNPINNED = f"{PREFIX}Unpinned"
     SELECTION_UNUSED = f"{PREFIX}SelectionUnused"
     SKIP_UNUSED = f"{PREFIX}SkipUnused"
 

@@ -23,9 +23,6 @@ from lambda_bundle.jobs import Selection
 REQUIREMENTS, PROJECT = "requirements.txt", "pyproject.toml"
 LOCKS: Mapping[Packaging, str] = {
     "uv": "uv.lock",
-    "poetry": "poetry.lock",
-    "pdm": "pdm.lock",
-    "pipenv": "Pipfile.lock",
     "pylock": "pylock.toml",
 }
 REFRESH: Mapping[Packaging, str] = {
@@ -119,10 +116,6 @@ def find(place: Place, selection: Selection, name: str) -> Law | None:
         return replace(found[0], others=others)
     if selection.packaging is not None:
         raise _absent(place, selection.packaging)
-    for declared, kind in (("Pipfile", "pipenv"), (PROJECT, "poetry")):
-        path = place.locate(declared)
-        if path.is_file() and (kind == "pipenv" or _is_poetry(path, place)):
-            raise _unlocked(path, "pipenv" if kind == "pipenv" else "poetry", place)
     return None
 
 
@@ -172,8 +165,6 @@ def _beside(place: Place, selection: Selection, name: str) -> Iterator[Law]:
     path = place.locate(REQUIREMENTS)
     if os.path.lexists(path):  # what is no file is an error of whoever reads it
         yield Law(kind="requirements", path=path, project=path.parent)
-    if own.is_file() and "project" in load(own, place):
-        yield Law(kind="project", path=own, project=own.parent)
 
 
 def _rivals(law: Law, other: Law) -> bool:

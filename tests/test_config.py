@@ -659,6 +659,12 @@ def test_what_is_not_set_has_a_value(root: Path) -> None:
         arch="arm64",
         tags=(),
         backend="uv",
+        packaging=None,
+        requirements=None,
+        groups=(),
+        extras=(),
+        package=None,
+        skip=(),
         before=(),
         after=(),
         exclude=(),
@@ -784,9 +790,22 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "include": st.lists(NAMES, max_size=2),
     "env": st.dictionaries(NAMES, NAMES),
     "layers": st.lists(st.sampled_from(["one", "two"]), unique=True, max_size=2),
+    "packaging": st.sampled_from(["uv", "project"]),
+    "requirements": NAMES,
+    "package": NAMES,
+    "groups": st.lists(NAMES, max_size=2),
+    "extras": st.lists(NAMES, max_size=2),
+    "skip": st.lists(NAMES, max_size=2),
     "hooks": st.fixed_dictionaries(
         {}, optional={"before": st.lists(NAMES, max_size=2), "after": st.lists(NAMES, max_size=2)}
     ),
+}
+DEFAULTS_OF_KEYS: dict[str, Any] = {
+    "backend": "uv",
+    "format": "zip",
+    "timeout": 600,
+    "env": {},
+    **dict.fromkeys(("packaging", "requirements", "package")),
 }
 TABLES = st.fixed_dictionaries({}, optional=VALUES)
 OVERRIDES = st.lists(
@@ -814,9 +833,9 @@ def test_the_nearest_value_wins(
     serving = {"entry": "src", "runtimes": [hold["runtime"]], "arch": hold["arch"]}
     document["layers"] = {"one": serving, "two": serving}
     entry = next(one for one in loaded(shared_root, toml(document)).entries if one.name == "api")
-    for key in ("runtime", "arch", "backend", "format", "timeout", "exclude", "include", "env", "layers"):
+    for key in ("runtime", "arch", *(key for key in VALUES if key not in {"runtime", "arch", "hooks"})):
         value = getattr(entry, key) if key != "runtime" else entry.runtimes[0]
-        default = {"backend": "uv", "format": "zip", "timeout": 600, "env": {}}.get(key, [])
+        default = DEFAULTS_OF_KEYS.get(key, [])
         assert (list(value) if isinstance(value, tuple) else value) == hold.get(key, default)
     hooks = hold.get("hooks", {})
     assert (list(entry.before), list(entry.after)) == (hooks.get("before", []), hooks.get("after", []))

@@ -370,6 +370,10 @@ class Example:
     """Whether the current folder is removed before the command begins."""
 
 
+PROJECT = '[project]\nname = "api"\nversion = "0.1"\nrequires-python = ">=3.10"\ndependencies = ["{}"]\n'
+PYLOCK = 'lock-version = "1.0"\ncreated-by = "hand"\npackages = []\n'
+
+
 def spoiled(old: str, new: str) -> str:
     assert old in FUNCTION
     return FUNCTION.replace(old, new)
@@ -530,6 +534,27 @@ EXAMPLES = {
         toml=spoiled("python3.13", "python3.11") + 'tags = ["manylinux_2_28_aarch64"]\n'
     ),
     Code.SHARED_PATH: Example(requirements="six\nsix-fork", wheels=two_owners),
+    Code.LOCK_MISSING: Example(toml=FUNCTION + 'packaging = "uv"\n'),
+    Code.LOCK_STALE: Example(
+        files={
+            "api/pyproject.toml": PROJECT.format("six"),
+            "api/uv.lock": 'version = 1\nrevision = 3\nrequires-python = ">=3.10"\n',
+        },
+        wheels=lambda house: house.wheel("six", "1.17.0"),
+    ),
+    Code.LOCK_INVALID: Example(files={"api/pylock.toml": 'lock-version = "1.0"\n<<<<<<< HEAD\n'}),
+    Code.LOCK_UNSUITABLE: Example(files={"api/pylock.toml": PYLOCK + 'requires-python = ">=3.14"\n'}),
+    Code.UNKNOWN_SELECTION: Example(
+        toml=FUNCTION + 'groups = ["asw"]\n',
+        files={"api/pylock.toml": PYLOCK + 'dependency-groups = ["aws", "dev"]\n'},
+    ),
+    Code.SEVERAL_LOCKS: Example(files={"api/pylock.toml": PYLOCK}, requirements=""),
+    Code.SELECTION_UNUSED: Example(toml=FUNCTION + 'groups = ["aws"]\n', requirements=""),
+    Code.SKIP_UNUSED: Example(
+        toml=FUNCTION + 'skip = ["botocore"]\n',
+        requirements="six==1.17.0",
+        wheels=lambda house: house.wheel("six", "1.17.0"),
+    ),
     Code.OVERRIDE_UNUSED: Example(toml=FUNCTION + '[[overrides]]\nselect = ["svc-*"]\nbackend = "pip"\n'),
 }
 

@@ -35,6 +35,7 @@ def test_it_is_a_schema() -> None:
         ("arch", list(MACHINES)),
         ("backend", ["uv", "pip"]),
         ("format", ["zip", "dir"]),
+        ("packaging", ["uv", "poetry", "pipenv", "pdm", "pylock", "requirements", "project"]),
     ],
 )
 def test_choices_are_listed(table: str, key: str, values: list[str]) -> None:
