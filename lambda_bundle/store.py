@@ -170,7 +170,8 @@ class Store:
             return NOTHING
         asked = self._asked.setdefault(order.key, order.wanted)
         try:
-            return self._once("set", order.key, lambda: self._make(order))
+            # Whoever comes first to the making: the places in an error are those of `asked`.
+            return self._once("set", order.key, lambda: self._make(replace(order, wanted=asked)))
         except BundleError as error:
             raise _relocate(error, asked, order.wanted) from None
 
