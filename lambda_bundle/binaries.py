@@ -11,8 +11,10 @@ What a finding weighs:
 - A module with another ending is never imported: a warning where something else has its name, an error where
   nothing has. Libraries that only such modules need are not judged.
 - Other shared libraries are loaded by code that nobody can foresee (ctypes, plugins). A distribution may
-  bring several and choose, so that one that cannot load is an error only where none of its binaries can:
-  debugpy has libraries for two machines, cufile one that needs drivers, lightgbm a single one.
+  bring several and choose, so that one that cannot load is an error only where none of its binaries can
+  (cufile has a library that needs drivers beside one that does not; lightgbm has a single one), and one for
+  another machine only where all of them are for that. A wheel for every platform can do without all of its
+  binaries (debugpy has a library for x86_64, with which it can attach to processes).
 - Programs are started and not imported: a warning, but for a machine that is wrong in the whole distribution.
 - Object files (`.o`) are never loaded.
 
@@ -23,11 +25,12 @@ other distributions (`$ORIGIN/../../nvidia/…`). What is nowhere fails on Lambd
 
 from __future__ import annotations
 
+import csv
 import os
 import posixpath
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -45,6 +48,7 @@ _SYSTEM_OF = {_MACHO: "macOS", _PE: "Windows"}
 
 _TAGGED = re.compile(r"(?P<stem>[^.]+)\.(?P<tag>(?:cpython-|pypy|graalpy|abi\d)[^.]*)\.so", re.ASCII)
 """The file name of an extension module that says for which Python (PEP 3149)."""
+_TAG = re.compile(r"^Tag: *(\S+)", re.MULTILINE)
 _MUSL = re.compile(r"libc\.musl-.*|ld-musl-.*")
 """The names of musl's C library and of its dynamic linker."""
 _FAMILY = re.compile(r"(GLIBC|GLIBCXX|CXXABI|GCC)_(\d+(?:\.\d+)*)", re.ASCII)
@@ -66,6 +70,9 @@ def inspect(tree: Mapping[str, Path]) -> dict[str, Binary]:
             found[path] = read(file)
         elif (other := _foreign(file, start)) is not None:
             found[path] = Binary(type=other)
+    for path in _portable(tree) if found else ():
+        if path in found:
+            found[path] = replace(found[path], portable=True)
     return found
 
 
@@ -107,6 +114,18 @@ def _foreign(file: Path, start: bytes) -> str | None:
         return _PE if stream.read(4) == b"PE\0\0" else None
 
 
+def _portable(tree: Mapping[str, Path]) -> Iterator[str]:
+    """The files of every distribution whose wheel was tagged for all platforms (`none-any`)."""
+    for path, file in tree.items():
+        if path.endswith(".dist-info/WHEEL"):
+            tags = _TAG.findall(file.read_text(encoding="utf-8", errors="replace"))
+            record = tree.get(path.removesuffix("WHEEL") + "RECORD")
+            if tags and all(tag.endswith("-any") for tag in tags) and record is not None:
+                root = posixpath.dirname(posixpath.dirname(path))
+                with record.open(encoding="utf-8", errors="replace", newline="") as rows:
+                    yield from (posixpath.join(root, row[0]) for row in csv.reader(rows) if row)
+
+
 @dataclass(frozen=True)
 class _Verdict:
     found: Mapping[str, Binary]
@@ -119,6 +138,10 @@ class _Verdict:
     @cached_property
     def _system(self) -> System:
         return system(self.target)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return self._system.libraries | self._system.maybe
 
     @cached_property
     def _suffixes(self) -> tuple[str, ...]:
@@ -185,10 +208,18 @@ class _Verdict:
             and not any(self._missing(binary))
         )
 
+    @cached_property
+    def _machines(self) -> dict[str | None, set[str]]:
+        """The machines that the modules, libraries and programs of each owner are for."""
+        machines: dict[str | None, set[str]] = {}
+        for path, binary in self.found.items():
+            if binary.machine and binary.type in {"shared", "executable"}:
+                machines.setdefault(self.owner(path), set()).add(f"{binary.machine} {binary.bits}")
+        return machines
+
     def _missing(self, binary: Binary) -> Iterator[str]:
         """The needed libraries that are nowhere."""
-        known = self._system.libraries | self._system.maybe
-        return (name for name in binary.needed if name not in self._bundled and name not in known)
+        return (name for name in binary.needed if name not in self._bundled and name not in self._known)
 
     def _stand_in(self, path: str) -> str | None:
         """What is imported in place of a module that is not found."""
@@ -213,6 +244,8 @@ class _Verdict:
         """What it weighs when a file cannot be loaded."""
         if path in self._imported:
             return "error"
+        if self.found[path].portable:
+            return "warning"
         is_library = self.found[path].type == "shared" or ".so" in posixpath.basename(path)
         return "error" if is_library and self.owner(path) not in self._working else "warning"
 
@@ -243,6 +276,7 @@ class _Verdict:
             return  # launchers that setuptools and others have for every system
         fatal = (
             (name.endswith(".pyd") or _TAGGED.fullmatch(name) is not None)
+            and not binary.portable
             and self._stand_in(path) is None
             and self.owner(path) not in self._working
         ) or (path.endswith(self._suffixes[:2]) and binary.type == _MACHO)
@@ -258,6 +292,7 @@ class _Verdict:
 
     def _never_imported(self, path: str) -> Problem:
         instead = self._stand_in(path)
+        spared = instead or self._not_asked_for(path) or self.found[path].portable
         tag = posixpath.basename(path).removeprefix(f"{_stem(path)}.").removesuffix(".so")
         musl = "musl" in tag
         said = f"it is an extension module for {'the C library musl' if musl else tag}, and "
@@ -268,12 +303,14 @@ class _Verdict:
             said += f"; {instead} is imported instead"
         elif self._not_asked_for(path):
             said += "; what was compiled together with it has pure Python beside it"
+        elif self.found[path].portable:
+            said += "; its wheel is for every platform and does without"
         else:
             said += f"; nothing stands in for {_stem(path)}"
         return self._problem(
             Code.MUSL_BINARY if musl else Code.EXTENSION_MISFIT,
             path,
-            "warning" if instead or self._not_asked_for(path) else "error",
+            "warning" if spared else "error",
             said,
             self._wheel_hint(musl=musl),
         )
@@ -288,7 +325,8 @@ class _Verdict:
         )
 
     def _wrong_machine(self, path: str, binary: Binary) -> Problem:
-        fatal = path in self._imported or self.owner(path) not in self._working
+        chosen = len(self._machines[self.owner(path)]) > 1 or binary.portable
+        fatal = path in self._imported or (self.owner(path) not in self._working and not chosen)
         order = "" if binary.little else ", big-endian"
         return self._problem(
             Code.WRONG_MACHINE,
@@ -298,7 +336,7 @@ class _Verdict:
             f"is {self.target.machine} with 64 bits",
             self._wheel_hint(musl=False)
             if fatal
-            else "its distribution has others that fit; leave this one out to save space",
+            else "its distribution does without it or has another one; leave it out to save space",
         )
 
     def _libraries(self, path: str, binary: Binary) -> Iterator[Problem]:
@@ -312,25 +350,30 @@ class _Verdict:
                 self._wheel_hint(musl=True),
             )
             return
-        for name in self._missing(binary):
+        missing = list(self._missing(binary))
+        if missing:
+            names = ", ".join(missing)
             yield self._problem(
                 Code.LIBRARY_MISSING,
                 path,
                 self._severity(path),
-                f"it needs {name}, which neither the artifact, its layers nor {self.target.runtime} has",
-                f"bring {name} in a layer or with another distribution, or choose a wheel that includes it",
+                f"it needs {names}, and neither the artifact, its layers nor {self.target.runtime} has "
+                + ("that" if len(missing) == 1 else "these"),
+                "choose a wheel that includes what it needs, or bring that in a layer",
             )
-        for name in binary.needed:
-            if name in self._system.maybe and name not in self._bundled:
-                yield self._problem(
-                    Code.LIBRARY_MISSING,
-                    path,
-                    "warning",
-                    f"it needs {name}, which {self.target.runtime} has had without AWS promising it",
-                    f"bring {name} in the artifact or a layer to be independent of that",
-                )
+        unsure = [name for name in binary.needed if name in self._system.maybe and name not in self._bundled]
+        if unsure:
+            yield self._problem(
+                Code.LIBRARY_MISSING,
+                path,
+                "warning",
+                f"it needs {', '.join(unsure)}, and AWS does not promise that {self.target.runtime} has "
+                + ("that" if len(unsure) == 1 else "these"),
+                "bring what it needs in a layer to be sure of it",
+            )
 
     def _symbols(self, path: str, binary: Binary) -> Iterator[Problem]:
+        spared = path not in self._imported and (binary.type == "executable" or binary.portable)
         newest: dict[str, tuple[Version, str, str]] = {}
         for library, names in binary.versions.items():
             for name in names if self._is_systems(library) else ():
@@ -345,7 +388,7 @@ class _Verdict:
                 yield self._problem(
                     Code.SYMBOL_TOO_NEW,
                     path,
-                    "warning" if soon or binary.type == "executable" else "error",
+                    "warning" if soon or spared else "error",
                     f"it needs {name} of {library}, and {self.target.runtime} "
                     + (
                         f"is certain to have {end} only, and more after an update"
@@ -357,7 +400,7 @@ class _Verdict:
 
     def _is_systems(self, library: str) -> bool:
         """Whether the system's copy decides about versions; glibc is never taken from the artifact."""
-        return library not in self._bundled or library in GLIBC
+        return library in GLIBC or (library not in self._bundled and library in self._known)
 
     # --- words
 

@@ -59,6 +59,8 @@ class Binary:
     """DT_RUNPATH or DT_RPATH, taken apart at the colons."""
     init: bool = False
     """Whether it names `PyInit_` and its own file name up to the first dot: an extension module (PEP 489)."""
+    portable: bool = False
+    """Whether it came in a wheel for every platform, which then can do without it. Not read from the file."""
     damage: str | None = None
     """Why it could not be read; all else is then empty."""
 
