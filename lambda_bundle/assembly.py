@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lambda_bundle import archive, hooks, limits, manifest
+from lambda_bundle import access, archive, hooks, limits, manifest
 from lambda_bundle import layers as layering
 from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
@@ -87,6 +87,8 @@ class Run:
     """What each layer holds, or who is working that out."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """To be held to look into `layers`."""
+    offline: bool = False
+    """Whether no backend may fetch anything."""
 
     def stale(self, job: Job) -> Iterator[Path]:
         """What an earlier run left of a job in the other format; an unlisted folder is not ours."""
@@ -131,7 +133,8 @@ class Run:
             environ={**environ, **temporary},
             folder=Path(tempfile.mkdtemp(dir=self.scratch)),
             timeout=job.timeout,
-            secrets=secrets,
+            secrets=secrets | access.secrets(environ),
+            offline=self.offline,
         )
 
 
@@ -146,7 +149,7 @@ class Assembly:
 
     def __init__(self, run: Run, job: Job, stack: ExitStack) -> None:
         self._run, self._job, self._stack = run, job, stack
-        self._environ = {**run.environ, **dict(job.env)}
+        self._environ = {**run.environ, **access.rooted(dict(job.env), str(job.root))}
         self._staged: Path | None = None
         self._brought: frozenset[str] = frozenset()
 
@@ -324,7 +327,8 @@ class Assembly:
         law = find(place, job.selection, job.name)
         if law is None:
             return NO_REQUIREMENTS
-        return gather(law, place, job.selection, target, self._run.work(job, self._environ))
+        wanted = gather(law, place, job.selection, target, self._run.work(job, self._environ))
+        return access.add(wanted, job.index, root=job.root, environ=self._environ)
 
 
 def _hashes(tree: Tree) -> list[list[str]]:

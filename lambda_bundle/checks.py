@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name, is_normalized_name
 
 from lambda_bundle.errors import Code, did_you_mean
 from lambda_bundle.findings import Findings, Table, quoted
+from lambda_bundle.indexes import check_variable
 from lambda_bundle.positions import KeyPath
 from lambda_bundle.targets import MACHINES, RUNTIMES, PlatformTag, TagError
 
@@ -163,3 +164,5 @@ def _check_env(key: KeyPath, value: Table, findings: Findings) -> None:
             findings.add((*key, name), Code.INVALID_VALUE, message)
         elif isinstance(content, str) and "\0" in content:
             findings.add((*key, name), Code.INVALID_VALUE, "a variable cannot hold the character NUL")
+        elif isinstance(content, str) and (fault := check_variable(name, content)):
+            findings.add((*key, name), Code.INVALID_VALUE, *fault)

@@ -16,9 +16,11 @@ from typing import Any, Literal, NamedTuple
 import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lambda_bundle import indexes
 from lambda_bundle.entries import DEFAULT_TIMEOUT, Entry, artifact_name, gather, unused
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean, nearest_word
 from lambda_bundle.findings import Findings, quoted
+from lambda_bundle.indexes import NO_INDEX, Index
 from lambda_bundle.positions import KeyPath, locate
 from lambda_bundle.targets import MACHINES, MAX_LAYERS, RUNTIMES
 
@@ -126,6 +128,19 @@ class Override(Attaching):
     )
 
 
+class Indexes(_Model):
+    """Where packages come from, for every function and layer and with both backends."""
+
+    url: str | None = Field(
+        None, description="The index to ask, in place of the backend's own; ${VARIABLES} are filled in."
+    )
+    extra: list[str] | None = Field(None, description="Indexes to ask besides that one.")
+    links: list[str] | None = Field(
+        None,
+        description="Folders with wheels, relative to bundles.toml, or URLs of pages that link to wheels.",
+    )
+
+
 class Document(_Model):
     """Functions and layers for AWS Lambda, and how to bundle them."""
 
@@ -133,6 +148,7 @@ class Document(_Model):
     functions: dict[str, Function] | None = Field(None, description="Functions by name.")
     layers: dict[str, Layer] | None = Field(None, description="Layers by name.")
     overrides: list[Override] | None = Field(None, description="Values for groups of functions and layers.")
+    index: Indexes | None = Field(None, description="The indexes that packages come from.")
 
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -153,6 +169,7 @@ class Config:
     """Functions and layers in the order of the file."""
     places: Mapping[KeyPath, Where]
     """Where the entries and their values are written, for problems that come up later."""
+    index: Index = NO_INDEX
     warnings: tuple[Problem, ...] = ()
 
     @property
@@ -182,6 +199,8 @@ def load(path: Path) -> Config:
     data = _parse(text, path.name)
     findings = Findings(path.name, locate(text))
     _validate(data, findings)
+    table = data.get("index")
+    index = indexes.check(table if isinstance(table, dict) else {}, findings)
     entries = gather(data, path.parent, findings)
     findings.check()
     places = {key: findings.where(key) for one in entries for key in one.places}
@@ -196,7 +215,7 @@ def load(path: Path) -> Config:
         )
         for key, pattern in unused(data, names)
     ]
-    return Config(file=path, entries=entries, places=places, warnings=tuple(warnings))
+    return Config(file=path, entries=entries, places=places, index=index, warnings=tuple(warnings))
 
 
 def _read(path: Path) -> str:
@@ -259,6 +278,8 @@ def _validate(data: Mapping[str, Any], findings: Findings) -> None:
 
 def _known(key: KeyPath) -> list[str]:
     """The keys that a table of the file can have, by the path of any of them."""
+    if key[0] == "index" and len(key) > 1:
+        return list(Indexes.model_fields)
     inside = key[1:] if key[0] == "defaults" else key[2:]  # of an entry or an override
     if not inside:
         return list(Document.model_fields)
@@ -277,6 +298,12 @@ def _unknown_key(key: KeyPath) -> _Fault:
         hint = "a function has one `runtime`; a layer can be for several: [layers.NAME]"
     elif word in {"entry", "handler"} and key[0] in {"defaults", "overrides"}:
         hint = "each function has its own: write it in [functions.NAME]"
+    elif (
+        key[0] == "index"
+        and word not in {"index-url", "urls"}
+        and re.search("user|pass|token", word, re.IGNORECASE)
+    ):
+        hint = "credentials come from the environment, netrc or a keyring: https://name:${PASSWORD}@…"
     return _Fault(Code.UNKNOWN_KEY, f"unknown key {quoted(word)}", hint)
 
 
@@ -310,11 +337,14 @@ def _wrong_value(key: KeyPath, kind: str, context: Mapping[str, Any], value: obj
     elif key[0] == "layers" and key[-1] == "runtime" and isinstance(value, list):
         hint = "for several runtimes write `runtimes`"
     elif kind == "list_type" and isinstance(value, str):
-        hint = f"write [{_shown(value)}]"
+        hint = "write it in brackets" if key[0] == "index" else f"write [{_shown(value)}]"
     elif kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
         hint = f'write "{value}"'
     wanted = _TYPES.get(kind, "another value")
-    return _Fault(Code.INVALID_VALUE, f"must be {wanted}, not {_shown(value)}", hint)
+    shown = (
+        "a string" if key[0] == "index" and isinstance(value, str) else _shown(value)
+    )  # it may hold a password
+    return _Fault(Code.INVALID_VALUE, f"must be {wanted}, not {shown}", hint)
 
 
 def _shown(value: object) -> str:

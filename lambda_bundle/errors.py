@@ -53,6 +53,7 @@ class Code(str, Enum):
     LOCK_INVALID = f"{PREFIX}LockInvalid"
     LOCK_UNSUITABLE = f"{PREFIX}LockUnsuitable"
     UNKNOWN_SELECTION = f"{PREFIX}UnknownSelection"
+    VARIABLE_MISSING = f"{PREFIX}VariableMissing"
     # resolving and installing
     PYTHON_MISSING = f"{PREFIX}PythonMissing"
     PACKAGE_NOT_FOUND = f"{PREFIX}PackageNotFound"
@@ -65,6 +66,7 @@ class Code(str, Enum):
     HASH_MISSING = f"{PREFIX}HashMissing"
     INDEX_UNREACHABLE = f"{PREFIX}IndexUnreachable"
     INDEX_UNAUTHORIZED = f"{PREFIX}IndexUnauthorized"
+    OFFLINE = f"{PREFIX}Offline"
     # commands
     COMMAND_FAILED = f"{PREFIX}CommandFailed"
     COMMAND_TIMED_OUT = f"{PREFIX}CommandTimedOut"

@@ -37,6 +37,7 @@ from lambda_bundle.installers import (
     mismatch,
     no_fit,
     not_found,
+    offline,
     refuse_misfits,
     source_only,
     source_requirement,
@@ -78,7 +79,7 @@ class Pip:
                 return _chosen(solved, wanted)
             failures.append(solved)
             if not _UNSOLVED.search(solved.output):
-                raise _failure(solved, wanted)
+                raise _failure(solved, wanted, work)
             if _asked_for(solved.output, wanted):
                 break  # the host's markers have no part in that
         if unfit:
@@ -98,14 +99,15 @@ class Pip:
         with TemporaryDirectory(dir=work.folder) as folder:
             completed = self._run(download_arguments(target, name, folder), target, work)
             if completed.code:
-                raise _failure(completed, wanted)
+                raise _failure(completed, wanted, work)
             for wheel in sorted(wheels, key=lambda one: one.name):
                 unpack(Path(folder, wheel.filename), into)
 
     def _run(self, arguments: list[str], target: Target, work: Work) -> Completed:
         # --only-binary does not keep pip from building what a distribution requires by URL. A build has pip
         # run once more, for its tools, and that one ends when the environment asks for some Python version.
-        return work.run([*self._command, *arguments], **_ENVIRONMENT, PIP_PYTHON_VERSION=target.full_version)
+        environ = {**_ENVIRONMENT, **(_OFFLINE if work.offline else {})}
+        return work.run([*self._command, *arguments], **environ, PIP_PYTHON_VERSION=target.full_version)
 
     def _solve(
         self,
@@ -186,11 +188,11 @@ class Pip:
         links = _Links(told, name)
         version = links.choose(requirement.specifier)
         if version is None:
-            if failure := _fetch_failure(told, _telling(told)):
-                return failure
-            if not links.files:
-                return not_found(name, wanted)
-            return not_found(name, wanted, asked=str(requirement), offered=newest(links.files))
+            if work.offline:
+                return offline(name, wanted)
+            asked, offered = (str(requirement), newest(links.files)) if links.files else (None, None)
+            failure = _fetch_failure(told, _telling(told))
+            return failure or not_found(name, wanted, asked=asked, offered=offered)
         wheels = [file for file in links.files[version] if file.endswith(".whl")]
         if not wheels:
             return source_only(name, version, wanted, target)
@@ -222,6 +224,13 @@ _ENVIRONMENT = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_COLOR": "1",
     "PIP_QUIET": "0",
+}
+_OFFLINE = {
+    # pip has no switch for it. Without indexes, what is left to fetch are URLs, and they end at a proxy that
+    # is not there; what pip has in its own cache is served before that.
+    "PIP_NO_INDEX": "1",
+    "PIP_PROXY": "http://127.0.0.1:9",
+    "PIP_RETRIES": "0",
 }
 
 
@@ -282,17 +291,21 @@ def _version(file: str, name: str) -> str | None:
     return str(version) if found == name else None
 
 
-def _failure(completed: Completed, wanted: Requirements) -> BundleError:
+def _failure(completed: Completed, wanted: Requirements, work: Work) -> BundleError:
     output = completed.output.strip()
+    if work.offline and _UNREACHABLE.search(output):
+        file = _WHEEL.search(output)
+        return offline(file and wheel_file(file[0]), wanted)
     if "DO NOT MATCH THE HASHES" in output:
         match = re.search(r"^ +(?P<name>[\w.-]+)(?:==\S+| ?@ \S+)? from ", output, re.MULTILINE)
         return mismatch(canonicalize_name(match["name"]) if match else None, wanted, output)
     return _fetch_failure(output, output) or completed.failure("pip")
 
 
+_WHEEL = re.compile(r"[^\s/\"']+\.whl\b")
 _UNREACHABLE = re.compile(
-    r"Could not fetch URL (?!\S+ 404)|HTTP error|Max retries exceeded|incomplete-download"
-    r"|connection-failed|connection-timeout|ssl-missing|ssl-verification-failed|NewConnectionError|ReadTimeout"
+    r"Could not fetch URL (?!\S+ 404)|Exceeded \d+ redirects|HTTP error|Max retries exceeded"
+    r"|incomplete-download|connection-failed|connection-timeout|ssl-missing|ssl-verification-failed|NewConnectionError|ReadTimeout"
 )
 
 

@@ -32,6 +32,7 @@ from lambda_bundle.installers import (
     mismatch,
     no_fit,
     not_found,
+    offline,
     refuse_misfits,
     source_only,
     unauthorized,
@@ -92,15 +93,21 @@ class Uv:
             place = _PERMISSIVE[family].format(machine=target.machine)
             name = work.write(f"pylock.{family}.toml", _lock(members, allowed))
             arguments = install_arguments(target, place, into, name, options=wanted.options)
-            completed = self._run(arguments, wanted.options, work)
+            completed = self._run(arguments, wanted, work)
             if completed.code:
                 raise _failure(completed, wanted)
 
-    def _run(self, arguments: list[str], options: Options, work: Work) -> Completed:
+    def _run(self, arguments: list[str], wanted: Requirements, work: Work) -> Completed:
         # As in pip, the --index-url of a requirements file outdoes the environment; it may hold a password.
-        index = {"UV_DEFAULT_INDEX": options.index_url} if options.index_url else {}
+        url = wanted.options.index_url
+        environ = {"UV_DEFAULT_INDEX": url} if url else {}
+        if work.offline:
+            environ["UV_OFFLINE"] = "1"
+        if any(one.url and "?" in one.url for one in wanted.requirements):
+            # A query most often is a secret, and uv notes it in its cache, readable for everyone.
+            environ["UV_CACHE_DIR"] = str(work.folder / "uv-cache")
         # One after the other: where two wheels bring the same path, uv's threads race for it.
-        return work.run([self._command, *arguments], **index, UV_CONCURRENT_INSTALLS="1")
+        return work.run([self._command, *arguments], **environ, UV_CONCURRENT_INSTALLS="1")
 
     def _compile(
         self, wanted: Requirements, target: Target, work: Work, unfit: Iterable[Unfit]
@@ -109,7 +116,7 @@ class Uv:
         constraints = [*(one.line for one in wanted.constraints), *exclusions(unfit)]
         return self._ask(
             lines,
-            wanted.options,
+            wanted,
             work,
             constraints=constraints,
             arguments=[*compile_arguments(target, wanted.options), *(["--no-deps"] if wanted.exact else [])],
@@ -124,7 +131,7 @@ class Uv:
         tried, python = "", "2.7"
         while True:
             arguments = listing_arguments(wanted.options, python)
-            completed, found = self._ask([asked], wanted.options, work, arguments=arguments)
+            completed, found = self._ask([asked], wanted, work, arguments=arguments)
             # Every Python from this one on must do for the package: else begin with the oldest that does.
             oldest = re.search(r"depends on Python>=(\d+\.[\d.]+)", completed.output)
             if found is not None or oldest is None or oldest[1] in {tried, python}:
@@ -134,7 +141,7 @@ class Uv:
     def _ask(
         self,
         lines: Iterable[str],
-        options: Options,
+        wanted: Requirements,
         work: Work,
         *,
         arguments: list[str],
@@ -142,13 +149,13 @@ class Uv:
         constraints: Iterable[str] = (),
         environments: Iterable[str] = (),
     ) -> tuple[Completed, tuple[Candidates, ...] | None]:
-        work.write("requirements.in", [*index_lines(options), *lines])
+        work.write("requirements.in", [*index_lines(wanted.options), *lines])
         work.write("constraints.txt", constraints)
         # A project of its own: nothing leaks in from the [tool.uv] of the folder that we are called from, and
         # `environments` makes a universal resolution one for exactly this target.
         work.write("pyproject.toml", ["[tool.uv]", f"environments = {json.dumps(list(environments))}"])
         (work.folder / "pylock.toml").unlink(missing_ok=True)
-        completed = self._run(arguments, options, work)
+        completed = self._run(arguments, wanted, work)
         if completed.code:
             return completed, None
         return completed, tuple(_candidates(work.folder / "pylock.toml", markers))
@@ -162,15 +169,15 @@ class Uv:
         unfit: tuple[Unfit, ...],
     ) -> BundleError:
         """The error that a failed resolution means."""
-        if "No solution found" not in completed.output or _REFUSED.search(completed.output):
+        told = " ".join(completed.output.split())
+        if "No solution found" not in told or _REFUSED.search(told) or _OFFLINE.search(told):
             return _failure(completed, wanted)
         if unfit:
             return no_fit(unfit, wanted, target)
-        told = " ".join(completed.output.split())
         if blamed := _blamed(_UNFIT, told):
             return self._wheelless(blamed, wanted, target, work)
         if blamed := _blamed(_UNKNOWN, told):
-            return not_found(blamed["name"], wanted)
+            return not_found(blamed["name"] or blamed["same"], wanted)
         if blamed := _blamed(_NO_SUCH_VERSION, told):
             name = blamed["name"]
             offered = self._offered(name, wanted, work)
@@ -200,15 +207,20 @@ class Uv:
         return match["version"] if match else None
 
 
+_OFFLINE = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*) (?:was|were) not found in the cache"
+    r"|(?i:network connectivity is disabled)(?:[^`]*for: `(?P<url>[^`]+)`)?|because the network was disabled"
+)
 _REFUSED = re.compile(r"401 Unauthorized|403 Forbidden|valid authentication credentials")
 _PACKAGE = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
+_PACKAGE_TOO = _PACKAGE.replace("<name>", "<same>")
 _UNFIT = re.compile(
     _PACKAGE
     + r"(?P<range>==(?P<version>[^\s,]+)|[<>=!~][^\s]*)? "
     + r"(?:(?:has|have) no (?:usable wheels|wheels with|`[^`]*`-compatible)"
     + r"|(?:depends? on|requires?) Python ?(?P<python>[<>=!~]\S+))"
 )
-_UNKNOWN = re.compile(_PACKAGE + r" (?:was|were) not found in")
+_UNKNOWN = re.compile(rf"{_PACKAGE} (?:was|were) not found in|there are no versions of {_PACKAGE_TOO} and")
 _NO_SUCH_VERSION = re.compile(
     r"(?:there (?:is|are) no versions? of"
     r"|only (?:the following versions of )?(?P<have>[\w.-]+?)(?:[<>=!~]\S*)? (?:is|are) available"
@@ -234,6 +246,9 @@ def _blamed(pattern: re.Pattern[str], told: str) -> re.Match[str] | None:
 def _failure(completed: Completed, wanted: Requirements) -> BundleError:
     """The error for what can go wrong in a resolution and in an installation alike."""
     output = completed.output.strip()
+    if match := _OFFLINE.search(" ".join(output.split())):
+        file = match["url"] and wheel_file(match["url"])
+        return offline(match["name"] or file or None, wanted)
     if _REFUSED.search(output):
         return unauthorized(output)
     if match := re.search(r"Hash mismatch for `(?P<name>[\w.-]+)", output):

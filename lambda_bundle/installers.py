@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from packaging.utils import parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.lock import Unfit, Wheel, fits, wheel_file
@@ -35,6 +35,8 @@ class Work:
     timeout: float
     """Seconds for one command."""
     secrets: frozenset[str] = frozenset()
+    offline: bool = False
+    """Whether nothing may be fetched: what is not in a cache or a folder is missing then."""
 
     def run(self, command: list[str], **environ: str) -> Completed:
         """Run a command in the private folder, with additions to the environment."""
@@ -266,6 +268,21 @@ def conflict(output: str) -> BundleError:
             message="no set of versions satisfies all requirements",
             hint="loosen one of the requirements that the output names",
             detail=output,
+        )
+    )
+
+
+def offline(missing: str | None, wanted: Requirements) -> BundleError:
+    """The error for what would have to be fetched, and may not be; `missing` is a package or its wheel."""
+    name = missing or ""
+    if name.endswith(".whl"):
+        name = name.partition("-")[0]
+    return BundleError(
+        Problem(
+            code=Code.OFFLINE,
+            message=f"{missing or 'a package'} is in no cache, and with --offline nothing is fetched",
+            where=where_asked(canonicalize_name(name), wanted),
+            hint="run the same once without --offline: what that fetches is found again",
         )
     )
 

@@ -12,6 +12,7 @@ from typing import Literal
 from lambda_bundle.config import Config
 from lambda_bundle.entries import Entry, Packaging, artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
+from lambda_bundle.indexes import NO_INDEX, Index
 from lambda_bundle.targets import RUNTIMES, Target, lifecycle, newest
 
 Format = Literal["zip", "dir"]
@@ -61,6 +62,8 @@ class Job:
     """The layers that a function is deployed with, in Lambda's order; whether or not they are built too."""
     selection: Selection = Selection()
     """Which dependencies, and what says so."""
+    index: Index = NO_INDEX
+    """Where packages come from, besides what requirements and the backend's own configuration say."""
     warnings: tuple[Problem, ...] = ()
 
     @property
@@ -205,6 +208,7 @@ def _job(
         format=form or entry.format,
         timeout=entry.timeout,
         output=output,
+        index=config.index,
         warnings=tuple(
             dict.fromkeys(one for target in targets for one in _warnings(config, entry, target, today))
         ),

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 
 from lambda_bundle import archive, manifest
+from lambda_bundle.access import rooted
 from lambda_bundle.assembly import Assembly, Output, Progress, Run, private_folder
 from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
@@ -33,23 +34,26 @@ def bundle(
     environ: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     known: Sequence[str] | None = None,
+    offline: bool = False,
 ) -> tuple[Result, ...]:
     """Build every job, at most `workers` at once (default: one for each CPU).
 
     Returns a result for each job, in the order of the jobs. A failing job does not stop the others unless
     `fail_fast`; its problems are in its result, and the artifact of an earlier run is removed, so that nobody
     deploys it by mistake. `environ` is the environment of hooks and backends (default: this process's).
-    `known` holds every name that `bundles.toml` declares: rows of others leave the manifest. Raises
-    `BundleError` when the output folder or its manifest cannot be read or written, and `KeyboardInterrupt`
-    when interrupted, with every child ended and nothing half-written.
+    `known` holds every name that `bundles.toml` declares: rows of others leave the manifest. With `offline`
+    nothing is fetched, and what is in no cache fails. Raises `BundleError` when the output folder or its
+    manifest cannot be read or written, and `KeyboardInterrupt` when interrupted, with every child ended and
+    nothing half-written.
     """
     children = Children()
     opened = _open(
         dict.fromkeys(one.output for job in jobs for one in (job, *job.layers)),
         workers=workers or _cpus(),
         children=children,
-        environ=dict(os.environ if environ is None else environ),
+        environ=rooted(os.environ if environ is None else environ),
         progress=progress or Progress(),
+        offline=offline,
     )
     with held_back() as signals, ThreadPoolExecutor(1) as aside:
         ending = aside.submit(_bundle, jobs, opened, fail_fast=fail_fast, known=known)
@@ -95,6 +99,7 @@ def _open(
     children: Children,
     environ: Mapping[str, str],
     progress: Progress,
+    offline: bool,
 ) -> Iterator[Run]:
     """A run; at its end no command runs, no thread works, and no folder is left."""
     with ExitStack() as stack:
@@ -115,6 +120,7 @@ def _open(
             progress=progress,
             backends=Backends(children, environ, scratch),
             scratch=scratch,
+            offline=offline,
             outputs={
                 output: Output(
                     folder=folder,

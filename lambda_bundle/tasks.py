@@ -182,6 +182,7 @@ def _jobs(
         "only": "Bundle the ones with this name; repeatable, and * and ? match as in a shell.",
         "jobs": "How many to work on at once (default: one for each CPU).",
         "fail-fast": "Stop at the first one that fails.",
+        "offline": "Fetch nothing: use what is in the caches and in folders of wheels.",
         "output": "The folder for the artifacts (default: dist beside bundles.toml).",
         "format": "zip or dir, whatever bundles.toml says.",
         "json": "Print the results as JSON on stdout.",
@@ -194,6 +195,7 @@ def bundle(  # noqa: PLR0917 - the command line's options
     only: Any = None,
     jobs: Any = None,
     fail_fast: bool = False,
+    offline: bool = False,
     output: Any = None,
     format: Any = None,  # noqa: A002 - the option's name
     json: bool = False,
@@ -203,7 +205,9 @@ def bundle(  # noqa: PLR0917 - the command line's options
     with edge(as_json=json) as printer:
         workers = _workers(jobs)
         config, selected = _jobs(file, everything=all_, only=only, output=output, form=format)
-        code = _bundle(printer, config, selected, workers=workers, fail_fast=fail_fast, as_json=json)
+        code = _bundle(
+            printer, config, selected, workers=workers, fail_fast=fail_fast, offline=offline, as_json=json
+        )
     if code:
         raise Exit(code=code)
 
@@ -215,6 +219,7 @@ def _bundle(
     *,
     workers: int | None,
     fail_fast: bool,
+    offline: bool,
     as_json: bool,
 ) -> int:
     from lambda_bundle import report  # noqa: PLC0415
@@ -223,7 +228,14 @@ def _bundle(
     printer.problems(config.warnings)
     with report.progress(printer, len(selected)) as progress:
         names = [entry.name for entry in config.entries]
-        ended = run(selected, workers=workers, fail_fast=fail_fast, progress=progress, known=names)
+        ended = run(
+            selected,
+            workers=workers,
+            fail_fast=fail_fast,
+            progress=progress,
+            known=names,
+            offline=offline,
+        )
     printer.note()
     printer.problems(problem for result in ended for problem in result.problems)
     if as_json:

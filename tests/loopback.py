@@ -20,7 +20,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Index:
     """What is served, and how."""
 
@@ -31,12 +31,23 @@ class Index:
     """`user:password` that every request must carry."""
     refusal: int = 401
     """The status of an answer to a request without them."""
+    token: str | None = None
+    """What every request must have in its query: token=…"""
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """Where requests are sent on to, by path; what is not moved is answered."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """How often each path was asked for, credentials or not."""
     fetched: Counter[str] = field(default_factory=Counter)
     """How often each file was sent."""
 
     def answer(self, method: str, path: str, authorization: str) -> tuple[int, bytes]:
-        """Status and body for a request."""
-        if self.credentials and authorization != f"Basic {b64encode(self.credentials.encode()).decode()}":
+        """Status and body for a request; the body of a redirect is where it leads."""
+        path, _, query = path.partition("?")
+        self.asked[path] += 1
+        if path in self.moved:
+            return 302, self.moved[path].encode()
+        basic = f"Basic {b64encode((self.credentials or '').encode()).decode()}"
+        if (self.token and query != f"token={self.token}") or (self.credentials and authorization != basic):
             return self.refusal, b"who are you?"
         if page := re.fullmatch(r"/simple/([^/]+)/", path):
             links = "".join(self._links(page[1]))
@@ -73,6 +84,8 @@ def serving(index: Index) -> Iterator[str]:
             self.send_response(status)
             if status == 401:
                 self.send_header("WWW-Authenticate", 'Basic realm="loopback"')
+            if status == 302:
+                self.send_header("Location", body.decode())
             self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/zip")
             if self.path.startswith("/files/"):
                 self.send_header("Cache-Control", "max-age=365000000, immutable, public")

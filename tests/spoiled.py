@@ -36,6 +36,11 @@ VALID: dict[str, Any] = {
         "common": {"entry": "src", **COMMON},
         "wide": {"entry": "src", "runtimes": ["python3.12", "python3.13"]},
     },
+    "index": {
+        "url": "https://build:${TOKEN}@packages.example.com/simple",
+        "extra": ["${OTHER_INDEX}", "https://packages.example.com/other"],
+        "links": ["wheels/", "https://packages.example.com/wheels.html"],
+    },
     "overrides": [{"select": ["a*", "common"], **ATTACHING}, {"select": ["worker"], "timeout": 1.5}],
 }
 """Every key, everywhere it can stand."""

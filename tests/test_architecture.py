@@ -17,11 +17,11 @@ ORDER = [
     # values that everything speaks of
     *("errors", "targets"),
     # from bundles.toml to jobs
-    *("positions", "findings", "checks", "entries", "config", "jobs"),
+    *("positions", "findings", "indexes", "checks", "entries", "config", "jobs"),
     # running commands
     *("process", "hooks"),
     # from requirements to wheels
-    *("lock", "reqfile", "installed", "needs", "unpack", "installers"),
+    *("lock", "reqfile", "access", "installed", "needs", "unpack", "installers"),
     *("projects", "pylock", "uvlock", "exports", "requirements"),
     *("installer_uv", "installer_pip", "backends"),
     # whether binaries load on a target

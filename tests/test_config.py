@@ -31,7 +31,7 @@ FAULTY = {
         entry = "src"
         {DEFAULTS}{API}""",
     "unknown table that is near to nothing": f"""
-        [tool] #! UNKNOWN_KEY tool; known keys are defaults, functions, layers, overrides
+        [tool] #! UNKNOWN_KEY tool; known keys are defaults, functions, layers, overrides, index
         {DEFAULTS}{API}""",
     "what a misspelt table holds is not missing": f"""
         [default] #! UNKNOWN_KEY default; did you mean "defaults"?

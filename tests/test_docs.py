@@ -151,7 +151,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_names_no_other_hosts(page: Path) -> None:
-    found = re.findall(r"\bhttps?://([\w.-]+)", page.read_text(encoding="utf-8"))
+    found = re.findall(r"\bhttps?://(?:[^/\s@]*@)?([\w.-]+)", page.read_text(encoding="utf-8"))
     assert set(found) <= HOSTS
 
 
@@ -165,7 +165,13 @@ def test_every_code_has_its_heading() -> None:
 def test_every_key_of_the_configuration_has_its_section() -> None:
     tables = schema()["$defs"]
     hooks = {f"hooks.{key}" for key in tables["Hooks"]["properties"]}
-    keys = {key for name, table in tables.items() if name != "Hooks" for key in table["properties"]}
+    hooks |= {f"index.{key}" for key in tables["Indexes"]["properties"]}
+    keys = {
+        key
+        for name, table in tables.items()
+        if name not in {"Hooks", "Indexes"}
+        for key in table["properties"]
+    }
     described = keys - {"hooks"} | hooks
     page = DOCS / "configuration.md"
     assert {row[0].split("]")[0].strip("[`") for row in rows(section(page, "Keys"))} == described
@@ -451,6 +457,15 @@ EXAMPLES = {
     Code.INVALID_REQUIREMENT: Example(requirements="requests^2.34"),
     Code.SOURCE_REQUIREMENT: Example(requirements="-e ../shared"),
     Code.HASH_MISSING: Example(requirements=f"six==1.17.0 --hash=sha256:{'0' * 64}\nidna==3.11"),
+    Code.VARIABLE_MISSING: Example(
+        toml=FUNCTION + '[index]\nurl = "https://build:${INDEX_TOKEN}@packages.example.com/simple"\n',
+        requirements="six==1.17.0",
+    ),
+    Code.OFFLINE: Example(
+        command="bundle --all --offline",
+        requirements="six==1.17.0",
+        environ={"UV_DEFAULT_INDEX": "http://LOOPBACK/simple"},
+    ),
     Code.PYTHON_MISSING: Example(
         toml=FUNCTION + 'backend = "pip"\n',
         requirements="six==1.17.0",

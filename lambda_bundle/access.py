@@ -1,0 +1,122 @@
+"""How packages are reached: which indexes hold for an entry, and what of an environment is secret or a path.
+
+What a requirements file says comes before `[index]` of `bundles.toml`, and that before the environment and
+the configuration of the backend. Where several name indexes to ask besides, all of them are asked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lambda_bundle.errors import BundleError, Code, Problem
+from lambda_bundle.indexes import Index, expand, passwords
+from lambda_bundle.process import mask
+from lambda_bundle.reqfile import Options, Requirements
+
+_PATHS = (
+    *("UV_CONFIG_FILE", "UV_CACHE_DIR", "PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_CERT", "PIP_CLIENT_CERT"),
+    *("NETRC", "SSL_CERT_FILE", "SSL_CLIENT_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
+"""Variables of the backends that hold one path."""
+_PLACES = {
+    "SSL_CERT_DIR": os.pathsep,
+    "UV_CONSTRAINT": " ",
+    "PIP_CONSTRAINT": " ",
+    "UV_FIND_LINKS": ",",
+    "UV_INDEX": " ",
+    "UV_DEFAULT_INDEX": " ",
+    "UV_INDEX_URL": " ",
+    "UV_EXTRA_INDEX_URL": " ",
+    "PIP_FIND_LINKS": " ",
+    "PIP_INDEX_URL": " ",
+    "PIP_EXTRA_INDEX_URL": " ",
+}
+"""Variables that hold URLs or paths, and what stands between two of them."""
+_ABSOLUTE = re.compile(r"([\w.-]*=)?[A-Za-z][A-Za-z0-9+.-]+:|~|[A-Za-z]:[\\/]")
+
+
+def add(wanted: Requirements, index: Index, *, root: Path, environ: Mapping[str, str]) -> Requirements:
+    """The requirements with the indexes of `[index]`, whose folders are relative to `root`.
+
+    Raises `BundleError` for variables that are not set and folders that do not exist.
+    """
+    if not wanted.requirements and not wanted.sources:
+        return wanted
+    found, own = expand(index, root, environ), wanted.options
+    options = replace(
+        own,
+        index_url=own.index_url or (None if own.no_index else found.url),
+        extra_index_urls=tuple(dict.fromkeys((*own.extra_index_urls, *found.extra))),
+        find_links=tuple(dict.fromkeys((*own.find_links, *found.links))),
+    )
+    _check(options)
+    return replace(wanted, options=options, secrets=wanted.secrets | found.secrets)
+
+
+def _check(options: Options) -> None:
+    """Raise `BundleError` for addresses that no backend could understand: they would tell parts of them."""
+    urls = [options.index_url or "", *options.extra_index_urls, *options.find_links]
+    problems = [
+        Problem(code=Code.INVALID_REQUIREMENT, message=f"{mask(url)} {fault}", hint=hint)
+        for url in urls
+        if "://" in url
+        for fault, hint in _faults(url)
+    ]
+    if problems:
+        raise BundleError(*problems)
+
+
+def _faults(url: str) -> Iterator[tuple[str, str]]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"https", "http", "file"}:
+        yield "is no address of an index", "it begins with https://, http:// or file://"
+    try:
+        _ = parts.port
+    except ValueError:  # then it is the beginning of a password with a slash in it
+        yield (
+            "cannot be understood as an address",
+            "in a password, write %40 for @, %2F for /, %3A for :, %23 for # and %3F for ?",
+        )
+
+
+def secrets(environ: Mapping[str, str]) -> frozenset[str]:
+    """What the variables of the backends say that must not be shown, in every form in which it may stand."""
+    return frozenset(one for one in _secrets(environ) if one)
+
+
+def _secrets(environ: Mapping[str, str]) -> Iterator[str]:
+    for name, value in environ.items():
+        upper = name.upper()
+        if upper.startswith("UV_INDEX_") and upper.endswith("_PASSWORD"):
+            yield value
+        elif upper.startswith("UV_INDEX_") and upper.endswith("_USERNAME"):
+            if not environ.get(f"{name[: -len('USERNAME')]}PASSWORD"):
+                yield value  # then it is a token
+        elif upper.startswith(("UV_", "PIP_")) or upper.endswith("_PROXY"):
+            yield from passwords(value)
+
+
+def rooted(environ: Mapping[str, str], folder: str = "") -> dict[str, str]:
+    """The environment with the backends' relative paths made absolute: they run in folders of their own.
+
+    They are relative to the folder, or to the current one.
+    """
+    found = dict(environ)
+    for name, separator in {**dict.fromkeys(_PATHS, "\n"), **_PLACES}.items():
+        if found.get(name):
+            found[name] = separator.join(
+                _rooted(place, folder) for place in found[name].split(separator) if place.strip()
+            )
+    return found
+
+
+def _rooted(place: str, folder: str) -> str:
+    if _ABSOLUTE.match(place.strip()) or place == os.devnull:
+        return place
+    named, equals, path = place.rpartition("=")  # uv: name=path
+    return f"{named}{equals}{os.path.abspath(os.path.join(folder, path.strip()))}"  # noqa: PTH100, PTH118

@@ -1,0 +1,399 @@
+"""Private indexes: who may enter does, who may not is told so, and no password is left anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from loopback import Index, serving
+from projects import HANDLER, TASKS, Project, Ran
+from wheelhouse import Wheelhouse
+
+from lambda_bundle import Code
+
+BACKENDS = ("uv", "pip")
+USER = "build"
+PASSWORD = "S3cr3t/p@ss+w0rd"
+ROTATED = "An0ther/p@ss+w0rd"
+TOKEN = "t0k3n-0f-the-url"
+
+
+def forms(password: str) -> set[str]:
+    """Every way in which a password can be written."""
+    plain = {password, quote(password), quote(password, safe=""), password.partition("/")[0]}
+    encoded = {b64encode(text.encode()).decode().rstrip("=") for text in (password, f"{USER}:{password}")}
+    return plain | encoded
+
+
+FORBIDDEN = {form.encode() for secret in (PASSWORD, ROTATED, TOKEN) for form in forms(secret)}
+
+
+def leaks(folder: Path) -> list[str]:
+    """Files below a folder that hold a password, and names that do."""
+    found = []
+    for path in folder.rglob("*"):
+        content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        name = str(path.relative_to(folder)).encode()
+        found += [str(path) for form in FORBIDDEN if form in content or form in name]
+    return found
+
+
+@dataclass
+class Private:
+    """A repository with functions, a private index on the loopback, and what the backends keep."""
+
+    root: Path
+    environ: dict[str, str]
+    index: Index
+    host: str
+
+    @property
+    def project(self) -> Project:
+        return Project(self.root / "repo", self.environ)
+
+    def declare(self, head: str, entries: Mapping[str, str], backends: tuple[str, ...] = BACKENDS) -> None:
+        """One function for each requirements file and backend, called after both."""
+        text = f'[defaults]\nruntime = "python3.12"\narch = "arm64"\nexclude = ["requirements.txt"]\n{head}\n'
+        files = {"tasks.py": TASKS}
+        for name, requirements in entries.items():
+            files |= {f"{name}/app.py": HANDLER, f"{name}/requirements.txt": requirements}
+            for backend in backends:
+                text += f'[functions.{name}-{backend}]\nentry = "{name}"\nhandler = "app.handler"\n'
+                text += f'backend = "{backend}"\n'
+        self.project.write({**files, "bundles.toml": text})
+
+    def bundle(self, *options: str, **environ: str) -> Ran:
+        """Bundle everything; no password may be in what is said, in what is made, or in what is kept."""
+        ran = self.project.script("bundle", "--all", *options, **environ)
+        told = f"{ran.out}\n{ran.err}".encode()
+        assert [form for form in FORBIDDEN if form in told] == []
+        for folder in ("kept", "uv-cache", "pip-cache", "tmp", "repo/dist"):
+            assert (found := leaks(self.root / folder)) == [], found
+        return ran
+
+    def built(self, *options: str, **environ: str) -> dict[str, list[str]]:
+        """Bundle everything with success; the wheels of each function."""
+        ran = self.bundle(*options, **environ)
+        assert ran.code == 0, ran.err
+        rows = json.loads((self.root / "repo/dist/manifest.json").read_text())["artifacts"]
+        return {name: [wheel["file"] for wheel in row["wheels"]] for name, row in rows.items()}
+
+    @property
+    def kept(self) -> list[str]:
+        """The keys of what is in the cache."""
+        places = (self.root / "kept").rglob("*")
+        return sorted(path.name for path in places if re.fullmatch("[0-9a-f]{64}", path.name))
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Those of the manifest."""
+        rows = json.loads((self.root / "repo/dist/manifest.json").read_text())["artifacts"]
+        return {name: row["digest"] for name, row in rows.items()}
+
+
+def environment(clean: Mapping[str, str], root: Path) -> dict[str, str]:
+    """An environment in which the backends know no index, wait for nothing, and keep all below a folder."""
+    return {
+        **{name: value for name, value in clean.items() if not name.upper().endswith("_PROXY")},
+        "LAMBDA_BUNDLE_CACHE": str(root / "kept"),
+        "HOME": str(root),
+        "XDG_CONFIG_HOME": str(root),
+        "UV_CACHE_DIR": str(root / "uv-cache"),
+        "PIP_CACHE_DIR": str(root / "pip-cache"),
+        "UV_HTTP_RETRIES": "0",
+        "PIP_RETRIES": "0",
+        "PIP_TIMEOUT": "3",
+        "UV_HTTP_TIMEOUT": "3",
+        "NO_PROXY": "127.0.0.1",
+        "TMPDIR": str(root / "tmp"),
+    }
+
+
+@pytest.fixture
+def private(tmp_path: Path, clean_environ: Mapping[str, str]) -> Iterator[Private]:
+    house = Wheelhouse(tmp_path / "packages")
+    for name in ("packages", "repo", "tmp"):
+        (tmp_path / name).mkdir()
+    house.wheel("top", requires=["dep>=1"])
+    house.wheel("dep", "1.5")
+    index = Index(folder=house.folder, credentials=f"{USER}:{PASSWORD}")
+    with serving(index) as host:
+        yield Private(tmp_path, environment(clean_environ, tmp_path), index, host)
+
+
+WHEELS = ["dep-1.5-py3-none-any.whl", "top-1.0-py3-none-any.whl"]
+BOTH = {"api-uv": WHEELS, "api-pip": WHEELS}
+
+
+def at(host: str, userinfo: str = "") -> str:
+    return f"http://{userinfo}{host}/simple"
+
+
+# --- who may enter
+
+
+def test_variables_of_the_index_table(private: Private) -> None:
+    """The value of a variable needs no escaping there."""
+    private.declare(f'[index]\nurl = "{at(private.host, "build:${TOKEN}@")}"', {"api": "top\n"})
+    assert private.built(TOKEN=PASSWORD) == BOTH
+
+
+def test_whole_address_in_a_variable(private: Private) -> None:
+    private.declare('[index]\nurl = "${INDEX}"', {"api": "top\n"})
+    assert private.built(INDEX=at(private.host, f"{USER}:{quote(PASSWORD, safe='')}@")) == BOTH
+
+
+def test_netrc(private: Private) -> None:
+    netrc = private.root / "credentials"
+    netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+    netrc.chmod(0o600)
+    private.declare(f'[index]\nurl = "{at(private.host)}"', {"api": "top\n"})
+    assert private.built(NETRC=str(netrc)) == BOTH
+
+
+def test_variables_of_the_backends(private: Private) -> None:
+    private.declare("", {"api": "top\n"})
+    address = at(private.host, f"{USER}:{quote(PASSWORD, safe='')}@")
+    assert private.built(UV_DEFAULT_INDEX=address, PIP_INDEX_URL=address) == BOTH
+
+
+def test_names_and_passwords_of_uv(private: Private) -> None:
+    private.declare("", {"api": "top\n"}, ("uv",))
+    known = {"UV_INDEX_HOUSE_USERNAME": USER, "UV_INDEX_HOUSE_PASSWORD": PASSWORD}
+    assert private.built(UV_DEFAULT_INDEX=f"house={at(private.host)}", **known) == {"api-uv": WHEELS}
+
+
+def test_variables_of_a_requirements_file(private: Private) -> None:
+    line = f"--index-url {at(private.host, 'build:${TOKEN}@')}\n"
+    private.declare("", {"api": f"{line}top\n"})
+    assert private.built(TOKEN=quote(PASSWORD, safe="")) == BOTH
+
+
+def test_requirements_come_before_the_index_table_and_that_before_the_environment(
+    private: Private, tmp_path: Path
+) -> None:
+    """Each of the three has another version."""
+    hosts = {}
+    with ExitStack() as stack:
+        for version in ("1.0", "2.0", "3.0"):
+            house = Wheelhouse(tmp_path / version)
+            house.folder.mkdir()
+            house.wheel("pkg", version)
+            hosts[version] = at(stack.enter_context(serving(Index(folder=house.folder))))
+        entries = {"own": f"--index-url {hosts['1.0']}\npkg\n", "common": "pkg\n"}
+        private.declare(f'[index]\nurl = "{hosts["2.0"]}"', entries)
+        built = private.built(UV_DEFAULT_INDEX=hosts["3.0"], PIP_INDEX_URL=hosts["3.0"])
+    expected = {"own": ["pkg-1.0-py3-none-any.whl"], "common": ["pkg-2.0-py3-none-any.whl"]}
+    assert built == {f"{name}-{one}": expected[name] for name in expected for one in BACKENDS}
+
+
+def test_extra_index_and_folders_of_wheels(private: Private) -> None:
+    """Paths are relative to bundles.toml, and to the requirements file; both may have spaces."""
+    for name in ("repo/our wheels", "repo/api/its wheels"):
+        (private.root / name).mkdir(parents=True)
+    Wheelhouse(private.root / "repo/our wheels").wheel("ours")
+    Wheelhouse(private.root / "repo/api/its wheels").wheel("its")
+    head = f'[index]\nextra = ["{at(private.host, "build:${TOKEN}@")}"]\nlinks = ["our wheels/"]\n'
+    private.declare(head, {"api": '--find-links "its wheels"\ntop\nours\nits\n'})
+    nowhere = {"UV_DEFAULT_INDEX": (private.root / "tmp").as_uri(), "PIP_INDEX_URL": at("127.0.0.1:9")}
+    names = ["dep-1.5", "its-1.0", "ours-1.0", "top-1.0"]
+    wheels = [f"{name}-py3-none-any.whl" for name in names]
+    assert private.built(TOKEN=PASSWORD, **nowhere) == {"api-uv": wheels, "api-pip": wheels}
+
+
+def test_relative_paths_in_variables(private: Private) -> None:
+    """They are relative to the current folder, and those in `env` to bundles.toml, wherever backends run."""
+    (private.root / "repo/wheels").mkdir()
+    Wheelhouse(private.root / "repo/wheels").wheel("pkg")
+    env = '[defaults.env]\nPIP_FIND_LINKS = "wheels"\nPIP_NO_INDEX = "1"\n'
+    private.declare(env, {"api": "pkg\n"})
+    built = private.built(UV_FIND_LINKS="./wheels", UV_DEFAULT_INDEX="api")
+    assert set(map(tuple, built.values())) == {("pkg-1.0-py3-none-any.whl",)}
+    assert not (private.root / "repo/api/wheels").exists()
+
+
+# --- what is kept
+
+
+def test_rotated_credentials_find_what_is_kept(private: Private) -> None:
+    private.declare(f'[index]\nurl = "{at(private.host, "build:${TOKEN}@")}"', {"api": "top\n"})
+    private.built(TOKEN=PASSWORD)
+    before = (private.kept, private.digests, dict(private.index.fetched))
+    private.index.credentials = f"{USER}:{ROTATED}"
+    private.built(TOKEN=ROTATED)
+    assert (private.kept, private.digests, dict(private.index.fetched)) == before
+    assert len(private.kept) >= 3  # a set for each backend, and at least a pack
+
+
+# --- who may not, and what else goes wrong
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Requirements that cannot be had, and the codes of the errors with uv and pip."""
+
+    requirements: str
+    uv: Code
+    pip: Code
+
+
+def same(requirements: str, code: Code) -> Failure:
+    return Failure(requirements, code, code)
+
+
+FAILURES = {
+    "unauthorized": same("--index-url http://{me}@{locked}/simple\npkg\n", Code.INDEX_UNAUTHORIZED),
+    "anonymous": same("--index-url http://{locked}/simple\npkg\n", Code.INDEX_UNAUTHORIZED),
+    "forbidden": same("--index-url http://{me}@{forbidden}/simple\npkg\n", Code.INDEX_UNAUTHORIZED),
+    "nowhere": same("--index-url http://{me}@{open}/elsewhere\npkg\n", Code.PACKAGE_NOT_FOUND),
+    "absent": same("--index-url http://{me}@{open}/simple\nabsent\n", Code.PACKAGE_NOT_FOUND),
+    "closed": same("--index-url http://{me}@127.0.0.1:9/simple\npkg\n", Code.INDEX_UNREACHABLE),
+    "silent": same("--index-url http://{me}@{silent}/simple\npkg\n", Code.INDEX_UNREACHABLE),
+    "not-tls": same("--index-url https://{me}@{open}/simple\npkg\n", Code.INDEX_UNREACHABLE),
+    "broken": same("--index-url http://{me}@{forbidden}/broken\npkg\n", Code.INDEX_UNAUTHORIZED),
+    "circle": Failure(
+        "--index-url http://{me}@{moving}/simple\ncircle\n", Code.PACKAGE_NOT_FOUND, Code.INDEX_UNREACHABLE
+    ),
+    "unescaped": same("--index-url http://{raw}@{open}/simple\npkg\n", Code.INVALID_REQUIREMENT),
+    "moved-to-locked": same("--index-url http://{me}@{moving}/simple\nlocked\n", Code.INDEX_UNAUTHORIZED),
+    "scheme": same("--index-url htps://{me}@{open}/simple\npkg\n", Code.INVALID_REQUIREMENT),
+    "line": same("pkg @ htps://{me}@{open}/files/pkg-1.0-py3-none-any.whl\n", Code.INVALID_REQUIREMENT),
+    "nonsense": same("pkg = http://{me}@{open}/?token={token}\n", Code.INVALID_REQUIREMENT),
+    "changed": same(
+        f"--index-url http://{{me}}@{{open}}/simple\npkg==1.0 --hash=sha256:{'0' * 64}\n", Code.HASH_MISMATCH
+    ),
+    "token": same(
+        "pkg @ http://{tokens}/files/pkg-1.0-py3-none-any.whl?token={token}-x\n", Code.INDEX_UNAUTHORIZED
+    ),
+    "token-lost": same(
+        "gone @ http://{tokens}/files/gone-1.0-py3-none-any.whl?token={token}\n", Code.INDEX_UNREACHABLE
+    ),
+    "direct": same("pkg @ http://{me}@{locked}/files/pkg-1.0-py3-none-any.whl\n", Code.INDEX_UNAUTHORIZED),
+    "git": same("pkg @ git+https://{me}@{closed}/pkg.git\n", Code.SOURCE_REQUIREMENT),
+}
+SUCCESSES = {
+    "open": "--index-url http://{me}@{open}/simple\npkg\n",
+    "moved": "--index-url http://{me}@{moving}/simple\npkg\n",
+    "signed": "pkg @ http://{tokens}/files/pkg-1.0-py3-none-any.whl?token={token}\n",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of all failures in one run, as JSON and as text."""
+
+    results: dict[str, dict[str, Any]]
+    text: str
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory, clean_environ: Mapping[str, str]) -> Outcome:
+    root = tmp_path_factory.mktemp("failures")
+    for name in ("packages", "repo", "tmp"):
+        (root / name).mkdir()
+    house = Wheelhouse(root / "packages")
+    house.wheel("pkg")
+    with ExitStack() as stack:
+
+        def serve(**how: Any) -> str:
+            return stack.enter_context(serving(Index(folder=house.folder, **how)))
+
+        quiet = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        hosts = {
+            "open": serve(),
+            "locked": serve(credentials="another:one"),
+            "forbidden": serve(credentials="another:one", refusal=403),
+            "tokens": serve(token=TOKEN),
+            "silent": f"127.0.0.1:{quiet.getsockname()[1]}",
+        }
+        moved = {"/simple/circle/": "/simple/circle/"}
+        moved |= {"/simple/locked/": f"http://{hosts['locked']}/simple/pkg/"}
+        moved |= {"/simple/pkg/": f"http://{hosts['open']}/simple/pkg/"}
+        hosts["moving"] = serve(moved=moved)
+        filled = {
+            "me": f"{USER}:{quote(PASSWORD, safe='')}",
+            "token": TOKEN,
+            "closed": "127.0.0.1:9",
+            "raw": f"{USER}:{PASSWORD}",
+            **hosts,
+        }
+        private = Private(root, environment(clean_environ, root), Index(folder=house.folder), hosts["open"])
+        requirements = {name: failure.requirements for name, failure in FAILURES.items()} | SUCCESSES
+        private.declare("", {name: text.format(**filled) for name, text in requirements.items()})
+        ran = private.bundle("--json")
+    assert ran.code == 1
+    return Outcome({result["name"]: result for result in ran.data["results"]}, ran.err)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("case", FAILURES)
+def test_failure_is_told(case: str, backend: str, outcome: Outcome) -> None:
+    """That no password is told or kept is looked at for all of them together, when they are made."""
+    expected = getattr(FAILURES[case], backend)
+    problems = outcome.results[f"{case}-{backend}"]["problems"]
+    assert [one["code"] for one in problems] == [expected], problems
+    assert problems[0]["hint"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("case", SUCCESSES)
+def test_what_works_beside_failures(case: str, backend: str, outcome: Outcome) -> None:
+    result = outcome.results[f"{case}-{backend}"]
+    assert result["status"] == "built", result["problems"]
+
+
+# --- offline
+
+
+def test_offline_makes_no_request_and_finds_what_is_kept(private: Private) -> None:
+    private.declare(f'[index]\nurl = "{at(private.host, "build:${TOKEN}@")}"', {"api": "top\n"}, ("uv",))
+    first = private.built(TOKEN=PASSWORD)
+    asked = private.index.asked.total()
+    assert asked
+    assert private.built("--offline", TOKEN=PASSWORD) == first
+    assert private.built("--offline", TOKEN=ROTATED) == first
+    shutil.rmtree(private.root / "kept")  # uv has the wheels all the same
+    assert private.built("--offline", TOKEN=PASSWORD) == first
+    assert private.index.asked.total() == asked
+
+
+@pytest.mark.parametrize(
+    ("requirements", "missing"),
+    [
+        ("top\n", "top"),
+        ("--index-url {index}\ntop\n", "top"),
+        ("--extra-index-url {index}\n--find-links {index}/top/\ntop>=1\n", "top"),
+        ("top @ http://{host}/files/top-1.0-py3-none-any.whl\n", "top"),
+    ],
+)
+def test_offline_tells_what_is_missing(requirements: str, missing: str, private: Private) -> None:
+    index = at(private.host, f"{USER}:{quote(PASSWORD, safe='')}@")
+    text = requirements.format(index=index, host=private.host)
+    private.declare('[index]\nurl = "${INDEX}"', {"api": text})
+    ran = private.bundle("--offline", "--json", INDEX=index)
+    assert ran.code == 1
+    assert not private.index.asked
+    for result in ran.data["results"]:
+        (problem,) = result["problems"]
+        assert problem["code"] == Code.OFFLINE, problem
+        assert problem["message"].startswith(missing)
+        assert problem["line"] == len(text.splitlines())
+        assert "--offline" in problem["hint"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_offline_with_a_folder_of_wheels(backend: str, private: Private) -> None:
+    head = f'[index]\nurl = "{at(private.host, "build:${TOKEN}@")}"\nlinks = ["../packages"]'
+    private.declare(head, {"api": "top\n"}, (backend,))
+    assert private.built("--offline", TOKEN=PASSWORD) == {f"api-{backend}": WHEELS}
+    assert not private.index.asked
