@@ -209,7 +209,8 @@ class Uv:
 
 _OFFLINE = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*) (?:was|were) not found in the cache"
-    r"|(?i:network connectivity is disabled)(?:[^`]*for: `(?P<url>[^`]+)`)?|because the network was disabled"
+    r"|Network connectivity is disabled(?:.*? found in the cache(?: for)?: `?(?P<url>[^`\s]+))?"
+    r"|because the network was disabled"
 )
 _REFUSED = re.compile(r"401 Unauthorized|403 Forbidden|valid authentication credentials")
 _PACKAGE = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
