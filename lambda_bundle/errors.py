@@ -61,6 +61,7 @@ class Code(str, Enum):
     NO_WHEEL = f"{PREFIX}NoWheel"
     PYTHON_UNSUPPORTED = f"{PREFIX}PythonUnsupported"
     CONFLICT = f"{PREFIX}Conflict"
+    SPLIT_PACKAGE = f"{PREFIX}SplitPackage"
     LAYER_CONFLICT = f"{PREFIX}LayerConflict"
     HASH_MISMATCH = f"{PREFIX}HashMismatch"
     HASH_MISSING = f"{PREFIX}HashMissing"

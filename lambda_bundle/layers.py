@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -29,10 +30,10 @@ def carried(layers: Iterable[Contents], target: Target) -> frozenset[Release]:
 
 
 def check(name: str, share: Share, layers: Sequence[Contents]) -> None:
-    """Raise `BundleError` for every package that a function and its layers have at several versions.
+    """Raise `BundleError` for what a function and its layers cannot have together.
 
-    `share` holds what is left of the function's own dependencies. Of two layers, which one Python finds would
-    depend on their layouts and their order.
+    That is a package at several versions (of two layers, which one Python finds would depend on their layouts
+    and their order), and one that is split. `share` holds what is left of the function's own dependencies.
     """
     there = list(_carried(layers, share.target))
     shares = [layer.share(share.target) for layer in layers]
@@ -49,6 +50,7 @@ def check(name: str, share: Share, layers: Sequence[Contents]) -> None:
         for wheel in share.found.wheels
         if wheel.name in first
     ]
+    problems += [_split(name, folder, share, layer) for layer in layers for folder in _halves(share, layer)]
     if problems:
         raise BundleError(*problems)
 
@@ -58,6 +60,41 @@ def _carried(layers: Iterable[Contents], target: Target) -> Iterator[_Carried]:
         share = layer.share(target)
         for wheel in share.found.wheels:
             yield _Carried(layer=layer.job.name, share=share, wheel=wheel)
+
+
+_SPREADS = re.compile(rb"\b(extend_path|declare_namespace)\b")
+"""What an __init__.py says that makes Python look for the rest of the package elsewhere too."""
+
+
+def _halves(share: Share, layer: Contents) -> Iterator[str]:
+    """The packages with files in a function and in a layer, where Python finds only those of one place.
+
+    A folder with an __init__.py, wherever that lies, is one place; without one, it is a namespace in all of
+    them (PEP 420).
+    """
+    mine, theirs = share.found, layer.share(share.target).found
+    told: tuple[str, ...] = ()
+    for folder in sorted(mine.folders.keys() & theirs.folders.keys()):
+        init = f"{folder}/__init__.py"
+        first = next((one for one in (mine, theirs) if init in one.files), None)
+        if first is None or folder.startswith(told) or _SPREADS.search((first.folder / init).read_bytes()):
+            continue
+        told = (*told, f"{folder}/")
+        yield folder
+
+
+def _split(name: str, folder: str, share: Share, layer: Contents) -> Problem:
+    mine, theirs = share.found, layer.share(share.target).found
+    here, there = mine.owner(mine.folders[folder]), theirs.owner(theirs.folders[folder])
+    package = folder.replace("/", ".")
+    return Problem(
+        code=Code.SPLIT_PACKAGE,
+        message=(
+            f"the package {package} is split: {here} brings one part into {name}, "
+            f"and {there} another into its layer {layer.job.name}; Python finds one of them"
+        ),
+        hint=f"add {here.partition(' ')[0]} to {layer.job.name}, or take {there.partition(' ')[0]} out of it",
+    )
 
 
 def _conflict(name: str, wheel: Wheel, shares: Sequence[Share], theirs: _Carried) -> Problem:

@@ -419,6 +419,11 @@ def conflicting(house: Wheelhouse) -> None:
     house.wheel("urllib3", "3.0.0")
 
 
+def two_halves(house: Wheelhouse) -> None:
+    for name, module in (("tensors", "core"), ("tensors-plot", "plot")):
+        house.wheel(name, "2.5", files={"tensors/__init__.py": "", f"tensors/{module}.py": ""})
+
+
 def needing_older(house: Wheelhouse) -> None:
     conflicting(house)
     house.wheel("urllib3", "2.6.3")
@@ -485,6 +490,13 @@ EXAMPLES = {
         wheels=lambda house: house.wheel("arrays", "3.0", python=">=3.12"),
     ),
     Code.CONFLICT: Example(requirements="requests==2.34.2\nurllib3==3.0.0", wheels=conflicting),
+    Code.SPLIT_PACKAGE: Example(
+        toml=FUNCTION + 'layers = ["common"]\n[layers.common]\n'
+        'entry = "common"\nruntime = "python3.13"\narch = "arm64"\n',
+        requirements="tensors==2.5\ntensors-plot==2.5",
+        files={"common/requirements.txt": "tensors==2.5\n"},
+        wheels=two_halves,
+    ),
     Code.LAYER_CONFLICT: Example(
         toml=FUNCTION + 'layers = ["common"]\n[layers.common]\n'
         'entry = "common"\nruntime = "python3.13"\narch = "arm64"\n',

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from results import job
 from test_pipeline import Heard
 from wheelhouse import Wheelhouse
 from workbench import BACKENDS
 from workshop import Workshop, snapshot
 
-from lambda_bundle import Code, Problem, Result
+from lambda_bundle import Code, Problem, Result, limits
+from lambda_bundle.contents import Contents
 from lambda_bundle.lock import Wheel
 
 both = pytest.mark.parametrize("backend", BACKENDS)
@@ -451,6 +456,56 @@ def test_a_release_is_normalized() -> None:
     assert len({wheel(version).release for version in ("1.0", "1.0+local", "1.0.1", "1.0rc1")}) == 4
 
 
+# --- packages that lie in two places
+
+PLAIN, SPREAD = "", "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "works"),
+    [
+        (None, None, True),  # a namespace
+        (PLAIN, PLAIN, False),
+        (PLAIN, None, False),
+        (None, PLAIN, False),
+        (SPREAD, SPREAD, True),
+        (SPREAD, PLAIN, True),  # the function's is found first
+        (PLAIN, SPREAD, False),
+        (None, SPREAD, True),
+    ],
+)
+def test_a_split_package_is_told_where_python_would_not_find_it(
+    workshop: Workshop,
+    wheelhouse: Wheelhouse,
+    tmp_path: Path,
+    mine: str | None,
+    theirs: str | None,
+    works: bool,
+) -> None:
+    """What is refused is exactly what Python does not import from two places."""
+    for name, init in (("a", theirs), ("b", mine)):
+        files = {f"ns/{name}/__init__.py": "", f"ns/{name}/deep/__init__.py": ""}
+        wheelhouse.wheel(name, files={**files, **({} if init is None else {"ns/__init__.py": init})})
+    workshop.write({"layers/common/requirements.txt": "a\n", "src/requirements.txt": "a\nb\n"})
+    attached(workshop, "common")
+    places = []
+    for name in ("b", "a"):
+        with zipfile.ZipFile(wheelhouse.folder / f"{name}-1.0-py3-none-any.whl") as archive:
+            archive.extractall(tmp_path / name)
+        places.append(str(tmp_path / name))
+    code = f"import sys; sys.path[:0] = {places!r}; import ns.a.deep, ns.b.deep"
+    assert works == (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+    )
+    found = errors(workshop.bundle("api")["api"])
+    assert [one.code for one in found] == ([] if works else [Code.SPLIT_PACKAGE])
+    if not works:
+        assert found[0].message == (
+            "the package ns is split: b 1.0 brings one part into api, "
+            "and a 1.0 another into its layer common; Python finds one of them"
+        )
+
+
 # --- sizes
 
 
@@ -476,3 +531,44 @@ def test_function_and_layers_share_one_limit(workshop: Workshop, wheelhouse: Whe
     assert first.split() == ["262,094,006", "sources", "(layer", "common)"]
     assert second.split()[1:] == ["large", "1.0", "(layer", "common)"]
     assert third.split()[1:] == ["sources"]
+
+
+@pytest.mark.parametrize(("excess", "told"), [(0, False), (1, True)])
+def test_the_limit_itself_is_allowed(tmp_path: Path, excess: int, told: bool) -> None:
+    def contents(name: str, size: int, *layers: Contents) -> Contents:
+        sparse(tmp_path / name, size)
+        made = job(tmp_path / "dist", name)
+        return Contents(job=made, inputs=[], own={"blob": tmp_path / name}, shares=(), layers=layers)
+
+    one, other = contents("one", 100_000_000), contents("other", 100_000_000)
+    problem = limits.check(contents("api", 62_144_000 + excess, one, other))
+    assert (problem is not None) == told
+    if problem is not None:
+        assert problem.message == (
+            "unzipped, it is 262,144,001 bytes with its layers, and Lambda accepts 262,144,000"
+        )
+        assert problem.detail is not None
+        assert [line.split()[-1] for line in problem.detail.splitlines()] == ["one)", "other)", "sources"]
+
+
+def test_what_is_largest_is_told_by_distribution(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    """Of many, the ten largest, and the rest together."""
+    for number in range(12):
+        wheelhouse.wheel(f"d{number}", files={f"d{number}.bin": "x" * 1000 * (number + 1)})
+    text = "".join(f"d{number}\n" for number in range(12))
+    workshop.write({"layers/common/requirements.txt": text, "src/requirements.txt": text})
+    attached(workshop, "common", runtimes=SEVERAL["runtimes"])
+    sparse(workshop.root / "src" / "blob.bin", 262_144_000)
+    (problem,) = errors(workshop.bundle("api")["api"])
+    assert problem.detail is not None
+    lines = problem.detail.splitlines()
+    assert len(lines) == 11
+    assert lines[0].split(maxsplit=1)[1] == "sources"
+    assert [line.split(maxsplit=1)[1] for line in lines[1:4]] == [
+        "d11 1.0 for python3.12 (layer common)",
+        "d11 1.0 for python3.13 (layer common)",
+        "d10 1.0 for python3.12 (layer common)",
+    ]
+    assert lines[-1].endswith("16 more")
+    sizes = [int(line.split()[0].replace(",", "")) for line in lines]
+    assert f"{sum(sizes):,} bytes with its layers" in problem.message
