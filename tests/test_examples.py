@@ -29,8 +29,8 @@ LAYERS: dict[str, dict[str, Any]] = {
 RUN_HANDLER = """
 import contextlib, importlib, json, sys, types
 
-root, handler, event = sys.argv[1:]
-sys.path.insert(0, root)
+*roots, handler, event = sys.argv[1:]
+sys.path[:0] = roots
 context = types.SimpleNamespace(
     function_name="example",
     function_version="$LATEST",
@@ -46,11 +46,11 @@ json.dump(result, sys.stdout)
 """
 
 
-def run_handler(python: str, tree: Path, name: str) -> dict[str, Any]:
-    """Call the handler with its sample event; it sees the tree and the standard library, nothing else."""
-    event = ROOT / FUNCTIONS[name]["entry"] / "event.json"
+def run_handler(python: str, name: str, *trees: Path) -> dict[str, Any]:
+    """Call the handler with its sample event; it sees the trees and the standard library, nothing else."""
+    event, handler = ROOT / FUNCTIONS[name]["entry"] / "event.json", FUNCTIONS[name]["handler"]
     done = subprocess.run(
-        [python, "-I", "-S", "-B", "-c", RUN_HANDLER, str(tree), FUNCTIONS[name]["handler"], str(event)],
+        [python, "-I", "-S", "-B", "-c", RUN_HANDLER, *map(str, trees), handler, str(event)],
         env={key: os.environ[key] for key in ("PATH", "SYSTEMROOT") if key in os.environ},
         capture_output=True,
         encoding="utf-8",
@@ -153,7 +153,7 @@ def test_requirements_are_pinned_and_nothing_else(name: str) -> None:
 
 
 def test_heartbeat_runs_from_its_sources() -> None:
-    check_heartbeat(run_handler(sys.executable, ROOT / FUNCTIONS["heartbeat"]["entry"], "heartbeat"))
+    check_heartbeat(run_handler(sys.executable, "heartbeat", ROOT / FUNCTIONS["heartbeat"]["entry"]))
 
 
 # --- the artifacts, made from the real index
@@ -206,8 +206,11 @@ def test_artifact_exists(project: Path, name: str) -> None:
 @pytest.mark.index
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_artifact_runs(project: Path, tmp_path: Path, name: str) -> None:
-    with zipfile.ZipFile(project / "dist" / f"{name}.zip") as archive:
-        archive.extractall(tmp_path)
+    task, opt = tmp_path / "task", tmp_path / "opt"
+    layers = FUNCTIONS[name].get("layers", [])
+    for artifact, folder in ((name, task), *((layer, opt) for layer in layers)):
+        with zipfile.ZipFile(project / "dist" / f"{artifact}.zip") as archive:
+            archive.extractall(folder)
     compiled = any(".so" in path.suffixes for path in tmp_path.rglob("*"))
     if compiled and FUNCTIONS[name]["arch"] != host_arch():
         pytest.skip(f"holds compiled code for Lambda's {FUNCTIONS[name]['arch']}, the host is another")
@@ -215,7 +218,7 @@ def test_artifact_runs(project: Path, tmp_path: Path, name: str) -> None:
     python = find_python(runtime)
     if python is None:
         pytest.skip(f"no {runtime} on this machine")
-    CHECKS[name](run_handler(python, tmp_path, name))
+    CHECKS[name](run_handler(python, name, task, opt / "python"))
 
 
 def host_arch() -> str | None:
@@ -280,6 +283,18 @@ def test_layer_lands_under_python(project: Path) -> None:
     assert "python/common_greeting.py" in names
     assert "python/pydantic/__init__.py" in names
     assert all(name.startswith("python/") for name in names)
+
+
+@pytest.mark.index
+def test_what_the_layer_carries_is_not_in_its_function(project: Path) -> None:
+    def distributions(name: str) -> set[str]:
+        suffix = ".dist-info/METADATA"
+        found = (path.removesuffix(suffix) for path in contents(project, name) if path.endswith(suffix))
+        return {path.removeprefix("python/").partition("-")[0] for path in found}
+
+    assert distributions("common") >= {"pydantic", "pydantic_core", "typing_extensions"}
+    assert distributions("http-api") >= {"fastapi", "mangum", "starlette"}
+    assert not distributions("http-api") & distributions("common")
 
 
 @pytest.mark.index

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from test_examples import find_python, host_arch
 
 pytestmark = pytest.mark.index
 
@@ -119,6 +120,63 @@ def test_backends_agree_on_what_uv_chose(case: str, tmp_path: Path, clean_enviro
     (tmp_path / "pinned" / "requirements.txt").write_text(_pins(tmp_path))
     _invoke(tmp_path, clean_environ, "bundle", "--only", "uv", "--only", "pip")
     assert _content(tmp_path / "dist" / "uv") == _content(tmp_path / "dist" / "pip")
+
+
+@pytest.mark.parametrize("backend", ["uv", "pip"])
+def test_a_layer_for_two_runtimes_and_its_functions(
+    tmp_path: Path, clean_environ: Mapping[str, str], backend: str
+) -> None:
+    """Nothing is there twice or missing, and it runs where an interpreter of the version is there."""
+    text = f"""[defaults]
+        arch = "x86_64"
+        backend = "{backend}"
+        [layers.common]
+        entry = "common"
+        runtimes = ["python3.11", "python3.13"]
+        """
+    versions = ("3.11", "3.13")
+    for version in versions:
+        text += f"""[functions.f{version.replace(".", "")}]
+            entry = "app"
+            handler = "app.handler"
+            runtime = "python{version}"
+            layers = ["common"]
+            """
+    pins = _INDEXED.partition("requests")
+    files = {
+        "bundles.toml": text,
+        "tasks.py": "from lambda_bundle.tasks import ns\n",
+        "common/shared.py": "import charset_normalizer\n",
+        "common/requirements.txt": pins[0],
+        "app/app.py": "import requests, shared\n",
+        "app/requirements.txt": _INDEXED,
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    _invoke(tmp_path, clean_environ, "bundle", "--all")
+    rows = json.loads((tmp_path / "dist" / "manifest.json").read_text())["artifacts"]
+    carried = {wheel["name"] for wheel in rows["common"]["wheels"]}
+    assert carried == {"charset-normalizer", "idna", "urllib3"}
+    for version in versions:
+        name = f"f{version.replace('.', '')}"
+        assert {wheel["name"] for wheel in rows[name]["wheels"]} == {"certifi", "requests"}
+        task, opt = tmp_path / name, tmp_path / f"{name}-opt"
+        for artifact, folder in ((name, task), ("common", opt)):
+            with zipfile.ZipFile(tmp_path / "dist" / f"{artifact}.zip") as archive:
+                archive.extractall(folder)
+        site = opt / "python" / "lib" / f"python{version}" / "site-packages"
+        extensions = [path.name for path in site.rglob("*.so")]
+        assert extensions
+        assert all(f"cpython-{version.replace('.', '')}-x86_64-linux-gnu" in one for one in extensions)
+        python = find_python(f"python{version}") if host_arch() == "x86_64" else None
+        if python is not None:
+            code = "import sys; sys.path[:0] = sys.argv[1:]; import app; from charset_normalizer import md"
+            places = [str(task), str(site), str(opt / "python")]
+            subprocess.run([python, "-I", "-S", "-B", "-c", code, *places], check=True)
+
+
+_INDEXED = "charset-normalizer==3.5.2\nidna==3.20\nurllib3==2.8.0\nrequests==2.34.2\ncertifi==2026.10.18\n"
 
 
 def _invoke(root: Path, environ: Mapping[str, str], *arguments: str) -> None:
