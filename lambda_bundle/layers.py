@@ -50,7 +50,9 @@ def check(name: str, share: Share, layers: Sequence[Contents]) -> None:
         for wheel in share.found.wheels
         if wheel.name in first
     ]
-    problems += [_split(name, folder, share, layer) for layer in layers for folder in _halves(share, layer)]
+    if not problems:  # a package at two versions looks split as well
+        halves = ((folder, layer) for layer in layers for folder in _halves(share, layer))
+        problems = [_split(name, folder, share, layer) for folder, layer in halves]
     if problems:
         raise BundleError(*problems)
 
