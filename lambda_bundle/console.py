@@ -88,6 +88,10 @@ class Printer:
         except BrokenPipeError:
             self._out.on_broken_pipe()
 
+    def data(self, text: str) -> None:
+        """A line of data for people, on stdout; it is never wrapped."""
+        self._out.print(_line([(text, "")]), soft_wrap=True)
+
     def settle(self) -> None:
         """Write nothing more to a stream that takes nothing more, such as a file on a full disk."""
         for console in (self._out, self._err):

@@ -79,6 +79,15 @@ class Code(str, Enum):
     MUSL_BINARY = f"{PREFIX}MuslBinary"
     DAMAGED_BINARY = f"{PREFIX}DamagedBinary"
     FOREIGN_BINARY = f"{PREFIX}ForeignBinary"
+    # running an artifact
+    ARTIFACT_MISSING = f"{PREFIX}ArtifactMissing"
+    ARTIFACT_UNREADABLE = f"{PREFIX}ArtifactUnreadable"
+    INIT_FAILED = f"{PREFIX}InitFailed"
+    INVOCATION_FAILED = f"{PREFIX}InvocationFailed"
+    FUNCTION_ENDED = f"{PREFIX}FunctionEnded"
+    FUNCTION_TIMED_OUT = f"{PREFIX}FunctionTimedOut"
+    CODE_CHANGED = f"{PREFIX}CodeChanged"
+    NOT_RUN = f"{PREFIX}NotRun"
     # output
     OUTPUT_UNWRITABLE = f"{PREFIX}OutputUnwritable"
     MANIFEST_UNREADABLE = f"{PREFIX}ManifestUnreadable"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -16,14 +16,12 @@ from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Problem
 from lambda_bundle.jobs import Job
-from lambda_bundle.process import Children, Stopped, held_back
+from lambda_bundle.process import Children, Stopped, attended
 from lambda_bundle.result import Artifact, Result, Status
 from lambda_bundle.store import Store
 
 WORK_PREFIX = ".lambda-bundle-"
 """How the folders begin that a run works in, inside the output folder; `clean` removes what a crash left."""
-_HEARTBEAT = 0.1
-"""Seconds between looks at whether somebody pressed Ctrl-C."""
 
 
 def bundle(
@@ -55,15 +53,7 @@ def bundle(
         progress=progress or Progress(),
         offline=offline,
     )
-    with held_back() as signals, ThreadPoolExecutor(1) as aside:
-        ending = aside.submit(_bundle, jobs, opened, fail_fast=fail_fast, known=known)
-        heard = 0
-        while not ending.done():
-            wait([ending], timeout=_HEARTBEAT)
-            if heard < len(signals):
-                heard = len(signals)
-                children.stop()
-    return ending.result()
+    return attended(children, lambda: _bundle(jobs, opened, fail_fast=fail_fast, known=known))
 
 
 def _cpus() -> int:

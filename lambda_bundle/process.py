@@ -14,20 +14,24 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TypeVar
 
 from lambda_bundle.errors import BundleError, Code, Problem
 
+_T = TypeVar("_T")
 GRACE = 3.0
 """Seconds between asking a child to end and ending it."""
 KEPT = 4 << 20
 """Bytes of a command's output that are kept, from its end."""
 _LINGER = 1.0
 """Seconds to wait for the end of what an ended command wrote: a daemon may hold it open for ever."""
+_HEARTBEAT = 0.1
+"""Seconds between looks at whether somebody pressed Ctrl-C."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
@@ -49,6 +53,15 @@ class Completed:
         return BundleError(
             Problem(code=Code.COMMAND_FAILED, message=f"{what} {how}", hint=hint, detail=detail)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A command that runs beside us."""
+
+    pid: int
+    output: Callable[[], str]
+    """What it wrote to stdout and stderr together; to be asked for when it has ended."""
 
 
 class Children:
@@ -94,6 +107,30 @@ class Children:
         if late.is_set():
             raise _timed_out(shown, text, timeout)
         return Completed(command=shown, code=code, output=text)
+
+    @contextmanager
+    def running(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        environ: Mapping[str, str],
+        ended: Callable[[int], object],
+    ) -> Iterator[Running]:
+        """A command that runs beside us, without standard input, until it ends or the context is left.
+
+        `ended` is called with the exit code, from a thread of its own; -9 is what killing gives. Raises
+        `BundleError` when the command cannot be started, and `Stopped` when `stop` was called.
+        """
+        child = self._start(command, shlex.join(command), cwd=cwd, environ=environ)
+        output = _Output(child)
+        waiting = threading.Thread(target=lambda: ended(child.wait()), daemon=True)
+        waiting.start()
+        try:
+            yield Running(pid=child.pid, output=lambda: mask(output.text()))
+        finally:
+            self._forget(child)
+            waiting.join()
 
     def stop(self) -> None:
         """Ask every running command, and whatever it started, to end; every `run` raises `Stopped` then.
@@ -259,6 +296,22 @@ def held_back() -> Iterator[Sequence[int]]:
             signal.signal(number, handler)
     if came:
         handlers[signal.Signals(came[0])](came[0], None)
+
+
+def attended(children: Children, work: Callable[[], _T]) -> _T:
+    """What `work` returns; it runs in another thread, and Ctrl-C stops the children.
+
+    Raises `KeyboardInterrupt` then, when the work has come to its end.
+    """
+    with held_back() as signals, ThreadPoolExecutor(1) as aside:
+        ending = aside.submit(work)
+        heard = 0
+        while not ending.done():
+            wait([ending], timeout=_HEARTBEAT)
+            if heard < len(signals):
+                heard = len(signals)
+                children.stop()
+    return ending.result()
 
 
 _USERINFO = re.compile(

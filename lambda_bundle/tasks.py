@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lambda_bundle.console import Printer
     from lambda_bundle.errors import BundleError, Problem
     from lambda_bundle.jobs import Format, Job
+    from lambda_bundle.smoke import Subject, Terms
 
 # Everything heavy is imported where it is used: `invoke --list` reads this module and nothing else.
 
@@ -325,6 +326,95 @@ def _plan_row(job: Job) -> dict[str, Any]:
 
 
 @task(
+    iterable=["only", "layer", "python", "env"],
+    auto_shortflags=False,
+    help={
+        "all": "Run every function.",
+        "only": "Run the ones with this name; repeatable, and * and ? match as in a shell.",
+        "event": "A file with the event, as JSON; without it a function is only initialised.",
+        "timeout": "Seconds for the initialisation, and again for the invocation (default: 30).",
+        "env": "NAME=VALUE: a variable of the function's environment; repeatable.",
+        "python": "A CPython to run them in, if its version is right; repeatable (default: what is found).",
+        "require": "Fail when something cannot be run on this host.",
+        "path": "Run this zip or folder instead; it needs --runtime, --arch and --handler too.",
+        "runtime": "The runtime of --path, such as python3.13.",
+        "arch": "The architecture of --path: x86_64 or arm64.",
+        "handler": 'The handler of --path: "module.name".',
+        "layer": "A layer of --path, zip or folder; repeatable, in the order in which Lambda unpacks them.",
+        "output": "The folder of the artifacts (default: dist beside bundles.toml).",
+        "json": "Print the results as JSON on stdout.",
+        "file": _FILE,
+    },
+)
+def smoke(  # noqa: PLR0917 - the command line's options
+    _: Context,
+    all_: bool = False,
+    only: Any = None,
+    event: Any = None,
+    timeout: Any = None,
+    env: Any = None,
+    python: Any = None,
+    require: bool = False,
+    path: Any = None,
+    runtime: Any = None,
+    arch: Any = None,
+    handler: Any = None,
+    layer: Any = None,
+    output: Any = None,
+    json: bool = False,
+    file: Any = None,
+) -> None:
+    """Run artifacts as Lambda does, in a Python of this host: this runs your code."""
+    with edge(as_json=json) as printer:
+        from lambda_bundle import subjects  # noqa: PLC0415
+        from lambda_bundle.smoke import DEFAULT_TIMEOUT, Terms  # noqa: PLC0415
+
+        terms = Terms(
+            event=subjects.parse_event(event) if event else None,
+            timeout=subjects.parse_timeout(timeout) if timeout else DEFAULT_TIMEOUT,
+            pythons=tuple(Path(one).absolute() for one in python or ()),
+            variables=subjects.parse_variables(env or ()),
+        )
+        if path:
+            if all_ or only:
+                raise invalid(
+                    "--path says what to run already", option="path", hint="leave out --all and --only"
+                )
+            chosen: tuple[Subject, ...] = (
+                subjects.foreign(path, runtime=runtime, arch=arch, handler=handler, layers=layer or ()),
+            )
+        else:
+            _only_with_path(runtime=runtime, arch=arch, handler=handler, layer=layer)
+            chosen = subjects.of_jobs(_jobs(file, everything=all_, only=only, output=output)[1])
+        code = _smoke(printer, chosen, terms, require=require, as_json=json)
+    if code:
+        raise Exit(code=code)
+
+
+def _only_with_path(**options: Any) -> None:
+    for option, value in options.items():
+        if value:
+            raise invalid(f"--{option} means nothing here", option=option, hint="it goes with --path")
+
+
+def _smoke(
+    printer: Printer, chosen: tuple[Subject, ...], terms: Terms, *, require: bool, as_json: bool
+) -> int:
+    from lambda_bundle import smoke_report  # noqa: PLC0415
+    from lambda_bundle.smoke import smoke as run  # noqa: PLC0415
+
+    ended = run(chosen, terms, heard=lambda trial: smoke_report.heard(printer, trial))
+    printer.note()
+    printer.problems(problem for trial in ended for problem in trial.problems)
+    if as_json:
+        printer.json(smoke_report.document(ended))
+    else:
+        smoke_report.trials(printer, ended)
+    failed = any(problem.severity == "error" for trial in ended for problem in trial.problems)
+    return FAILED if failed or (require and any(one.status == "not run" for one in ended)) else 0
+
+
+@task(
     auto_shortflags=False,
     help={"output": "The folder to clean (default: dist beside bundles.toml).", "file": _FILE},
 )
@@ -391,4 +481,4 @@ def _show_cache(
         printer.table(("entries", "size", "limit", "folder"), [row], right=("entries", "size", "limit"))
 
 
-ns = Collection(bundle, validate, plan, clean, cache)
+ns = Collection(bundle, validate, plan, smoke, clean, cache)

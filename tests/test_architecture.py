@@ -42,12 +42,15 @@ ORDER = [
         "pipeline",
         "clean",
     ),
+    # running an artifact
+    *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
     # the edge
-    *("console", "report", "tasks", "cli"),
+    *("console", "report", "smoke_report", "tasks", "cli"),
 ]
 """A module may import those before it, and none after it."""
 
 ROOMS = {
+    "awslambdaric": {"bootstrap"},
     "deflate": {"members"},
     "elftools": {"elf"},
     "filelock": {"cache", "manifest"},

@@ -429,6 +429,16 @@ def needing_older(house: Wheelhouse) -> None:
     house.wheel("urllib3", "2.6.3")
 
 
+SMOKE = f"smoke --runtime python3.{sys.version_info[1]} --arch x86_64 --handler app.handler"
+"""Runs a folder in the Python that runs the tests."""
+WRITER = """\
+import os
+
+def handler(event, context):
+    os.chmod(os.getcwd(), 0o755)
+    with open("cache.db", "w") as file:
+        file.write("{}")
+"""
 EXAMPLES = {
     Code.CONFIG_MISSING: Example(toml=None),
     Code.CONFIG_UNREADABLE: Example(toml=None, files={"bundles.toml/one": ""}),
@@ -542,6 +552,32 @@ EXAMPLES = {
     Code.DAMAGED_BINARY: Example(command=judged("tensors/_core.abi3.so", Elf().write()[:100])),
     Code.FOREIGN_BINARY: Example(
         command=judged("tensors/_core.cpython-313-darwin.so", b"\xcf\xfa\xed\xfe" + bytes(28))
+    ),
+    Code.ARTIFACT_MISSING: Example(command="smoke --all"),
+    Code.ARTIFACT_UNREADABLE: Example(files={"api.zip": "no zip\n"}, command=f"{SMOKE} --path api.zip"),
+    Code.INIT_FAILED: Example(
+        files={"api/app.py": "from shop import orders\n", "api/shop/orders.py": "import numpy\n"},
+        command=f"{SMOKE} --path api",
+    ),
+    Code.INVOCATION_FAILED: Example(
+        files={
+            "api/app.py": "def handler(event, context):\n    return event['item']\n",
+            "event.json": "{}",
+        },
+        command=f"{SMOKE} --path api --event event.json",
+    ),
+    Code.FUNCTION_ENDED: Example(
+        files={"api/app.py": "import sys\n\nprint('no TABLE')\nsys.exit(3)\n"}, command=f"{SMOKE} --path api"
+    ),
+    Code.FUNCTION_TIMED_OUT: Example(
+        files={"api/app.py": "import time\n\ntime.sleep(600)\n"},
+        command=f"{SMOKE} --path api --timeout 0.5",
+    ),
+    Code.CODE_CHANGED: Example(
+        files={"api/app.py": WRITER, "event.json": "{}"}, command=f"{SMOKE} --path api --event event.json"
+    ),
+    Code.NOT_RUN: Example(
+        command="smoke --path api --runtime python3.7 --arch arm64 --handler app.handler --python no-python"
     ),
     Code.OUTPUT_UNWRITABLE: Example(files={"dist": "a file\n"}),
     Code.MANIFEST_UNREADABLE: Example(files={"dist/manifest.json": "{}"}),
