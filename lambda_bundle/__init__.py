@@ -11,12 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lambda_bundle.assembly import Progress
     from lambda_bundle.config import Config, find, load
     from lambda_bundle.errors import BundleError, Code, Problem, Where
     from lambda_bundle.jobs import Job, plan
     from lambda_bundle.pipeline import bundle
-    from lambda_bundle.result import Artifact, Result
+    from lambda_bundle.result import Artifact, Progress, Result
 
 __version__ = "0.1.0"
 
@@ -40,9 +39,8 @@ _ROOMS = {
     "config": ("Config", "find", "load"),
     "errors": ("BundleError", "Code", "Problem", "Where"),
     "jobs": ("Job", "plan"),
-    "assembly": ("Progress",),
     "pipeline": ("bundle",),
-    "result": ("Artifact", "Result"),
+    "result": ("Artifact", "Progress", "Result"),
 }
 
 

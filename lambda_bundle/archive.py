@@ -10,33 +10,15 @@ import hashlib
 import os
 import shutil
 import struct
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lambda_bundle.members import MAX_BYTES, Pack, Writer, compress, copy_content, too_large, weight
+from lambda_bundle.result import Archived
 from lambda_bundle.stage import Tree, file_mode
 
 _MAX_ENTRIES = 0xFFFF  # what a zip without the 64-bit extension can hold
 _END = struct.Struct("<4s4H2LH")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Archived:
-    """What was written."""
-
-    size: int
-    """Bytes of the zip file; of the files together for a folder."""
-    unzipped: int
-    """Bytes of the files together."""
-    sha256: str
-    """Of the zip file; for a folder, of the names, permissions and hashes of its files."""
-
-    @property
-    def code_sha256(self) -> str:
-        """The hash as Lambda's API gives it (`CodeSha256`)."""
-        return b64encode(bytes.fromhex(self.sha256)).decode()
 
 
 def _nothing() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,40 +24,31 @@ from lambda_bundle.cache import Cache
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.entries import artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where
+from lambda_bundle.freshness import Freshness, Inputs
 from lambda_bundle.installed import refresh_records
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Release
 from lambda_bundle.process import Children
-from lambda_bundle.projects import Place, find
+from lambda_bundle.projects import Place, find, places
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
 from lambda_bundle.requirements import gather
-from lambda_bundle.result import Artifact, Result
+from lambda_bundle.result import Archived, Artifact, Progress
 from lambda_bundle.stage import (
-    DEFAULT_EXCLUDES,
     HOOK_LEFTOVERS,
     Tree,
     check_collisions,
     copy,
     detach,
-    file_mode,
     folders_of,
     scan,
+    sources_of,
 )
+from lambda_bundle.stamps import Stamp, look
 from lambda_bundle.store import Order, Store, is_same
 from lambda_bundle.targets import Target
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class Progress:
-    """Hears what happens, from several threads at once; this one does nothing with it."""
-
-    def entered(self, job: Job, stage: Stage) -> None:
-        """A job has come to a stage."""
-
-    def finished(self, result: Result) -> None:
-        """A job has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +69,7 @@ class Run:
     children: Children
     environ: Mapping[str, str]
     progress: Progress
+    freshness: Freshness
     backends: Backends
     scratch: Path
     """For the backends' own files."""
@@ -158,8 +151,8 @@ class Assembly:
         """The job."""
         return self._job
 
-    def build(self) -> tuple[Artifact, tuple[Problem, ...]]:
-        """All stages; what was published, and warnings."""
+    def build(self) -> tuple[Artifact, Inputs, tuple[Problem, ...]]:
+        """All stages; what was published, what went into it, and warnings."""
         job = self._job
         contents = self._run.layer(self) if job.kind == "layer" else self.contents()
         with self._stage("archive"):
@@ -183,18 +176,42 @@ class Assembly:
             for share in contents.shares
             for warning in (*share.order.wanted.warnings, *share.found.warnings)
         )
-        return artifact, tuple(dict.fromkeys(warnings))
+        return artifact, self._inputs(contents), tuple(dict.fromkeys(warnings))
+
+    def _inputs(self, contents: Contents) -> Inputs:
+        """What to look at before the next build; what hooks have made in the copy comes from the sources."""
+        job, place = self._job, replace(self._place, staged=None)
+        read: set[str] = set()
+        for one in (contents, *contents.layers):
+            for share in one.shares:
+                wanted = share.order.wanted
+                read |= {str(path) for path in (*wanted.files, *wanted.wheels) if not self._is_ours(path)}
+        for layer in contents.layers:
+            read |= {f"{layer.job.sources}/{path}" for path in layer.seen}
+        others = {
+            path: look(path) for path in sorted(read - {f"{job.sources}/{one}" for one in contents.seen})
+        }
+        absent = tuple(str(path) for path in places(place, job.name) if not os.path.lexists(path))
+        return Inputs(
+            sources=contents.seen,
+            folders=contents.folders,
+            others=others,
+            absent=absent,
+            layers={layer.job.name: layer.wheels for layer in contents.layers},
+        )
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether a file is in a folder that only this run has."""
+        return any(output.folder in path.parents for output in self._run.outputs.values())
 
     def contents(self) -> Contents:
         """The stages up to the archive: everything that is to be in there."""
         job = self._job
         with self._stage("stage"):
-            exclude = (*DEFAULT_EXCLUDES, *job.exclude)
-            sources: Tree = scan(
-                job.sources, exclude=exclude, include=job.include, environments=False, skip=job.output
-            )
+            folders: dict[str, Stamp] = {}
+            sources: Tree = sources_of(job, folders)
             self._brought = frozenset(sources)
-            inputs = _hashes(sources)
+            seen = {path: look(source) for path, source in sources.items()}
         if job.before:
             with self._stage("before hooks"):
                 sources = self._with_hooks(job.before, sources)
@@ -207,14 +224,15 @@ class Assembly:
                 layering.check(job.name, share, layers)
                 _check_collisions(sources, share)
         own = sources
+        contents = Contents(job=job, seen=seen, folders=folders, own=own, shares=(), layers=layers)
         if job.after:
             with self._stage("after hooks"):
-                brought = Contents(job=job, inputs=inputs, own=sources, shares=tuple(shares))
+                brought = replace(contents, own=sources, shares=tuple(shares))
                 own = self._with_hooks(job.after, brought.tree(self._run.store), shares)
                 shares = [replace(share, kept=_unchanged(own, share)) for share in shares]
         kept = {path for share in shares for path, _ in share.files}
         own = {path: source for path, source in own.items() if path not in kept}
-        return Contents(job=job, inputs=inputs, own=own, shares=tuple(shares), layers=layers)
+        return replace(contents, own=own, shares=tuple(shares))
 
     def _layers(self) -> tuple[Contents, ...]:
         """What the layers of a function hold; their problems are told as theirs."""
@@ -247,7 +265,7 @@ class Assembly:
             return
         raise BundleError(*(problem.at(name=self._job.name, stage=stage) for problem in problems))
 
-    def _write_zip(self, path: Path, contents: Contents) -> archive.Archived:
+    def _write_zip(self, path: Path, contents: Contents) -> Archived:
         prefix, check = self._job.prefix, self._run.children.check
         packs = [
             self._run.store.pack(share.found, share.order, f"{prefix}{share.site}", check)
@@ -263,7 +281,7 @@ class Assembly:
         own = _below(prefix, contents.own)
         return archive.write_zip(own, path, packs=packs, without=without, check=check)
 
-    def _write_folder(self, path: Path, contents: Contents) -> archive.Archived:
+    def _write_folder(self, path: Path, contents: Contents) -> Archived:
         prefix, check = self._job.prefix, self._run.children.check
         files = (file for share in contents.shares for file in share.files)
         hashes = {f"{prefix}{name}": file.sha256 for name, file in files}
@@ -331,14 +349,6 @@ class Assembly:
         return access.add(wanted, job.index, root=job.root, environ=self._environ)
 
 
-def _hashes(tree: Tree) -> list[list[str]]:
-    """Name, permissions and hash of each file."""
-    return [
-        [path, f"{file_mode(source):o}", hashlib.sha256(source.read_bytes()).hexdigest()]
-        for path, source in tree.items()
-    ]
-
-
 def _below(prefix: str, tree: Tree) -> Tree:
     return {f"{prefix}{path}": source for path, source in tree.items()} if prefix else tree
 
@@ -368,7 +378,8 @@ def _digest(contents: Contents) -> str:
         *(job.backend, job.before, job.after, job.exclude, job.include, job.env, job.format),
     ]
     layers = [[layer.job.name, _wheels(layer)] for layer in contents.layers]
-    parts = [settings, contents.inputs, _wheels(contents), layers]
+    sources = [[path, f"{one.mode:o}", one.sha256] for path, one in contents.seen.items()]
+    parts = [settings, sources, _wheels(contents), layers]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

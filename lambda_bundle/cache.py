@@ -16,9 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-from platformdirs import user_cache_path
-
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 
 FORMAT = "1"
@@ -27,7 +24,7 @@ FOLDER_VARIABLE = "LAMBDA_BUNDLE_CACHE"
 LIMIT_VARIABLE = "LAMBDA_BUNDLE_CACHE_LIMIT"
 DEFAULT_LIMIT = 5_000_000_000
 """Bytes."""
-KINDS = ("sets", "packs")
+KINDS = ("sets", "packs", "resolutions", "builds")
 _IN_USE = 3600.0
 """Seconds for which an entry that was used stays, whatever the limit says: another run may be reading it."""
 _ABANDONED = 86400.0
@@ -58,7 +55,7 @@ class Cache:
     def of(cls, environ: Mapping[str, str]) -> Cache:
         """The cache that the environment names. Raises `BundleError` for a limit that is no size."""
         chosen = environ.get(FOLDER_VARIABLE)
-        folder = Path(chosen).absolute() if chosen else user_cache_path("lambda-bundle", appauthor=False)
+        folder = Path(chosen).absolute() if chosen else _default_folder()
         text = environ.get(LIMIT_VARIABLE)
         return cls(folder, DEFAULT_LIMIT if text is None else parse_size(text, LIMIT_VARIABLE))
 
@@ -111,6 +108,8 @@ class Cache:
 
         Other processes that want the same entry wait, and find it made.
         """
+        from filelock import FileLock  # noqa: PLC0415 - a run in which nothing is made goes without
+
         path.parent.mkdir(parents=True, exist_ok=True)
         locks = self.folder / "running"
         locks.mkdir(parents=True, exist_ok=True)
@@ -190,6 +189,12 @@ def parse_size(text: str, name: str) -> int:
         )
     unit = match[2] if match[2].endswith("b") else f"{match[2]}b"
     return int(float(match[1]) * _UNITS["" if unit == "b" else unit])
+
+
+def _default_folder() -> Path:
+    from platformdirs import user_cache_path  # noqa: PLC0415 - only where the environment names none
+
+    return user_cache_path("lambda-bundle", appauthor=False)
 
 
 def _size(path: Path) -> int:

@@ -10,7 +10,7 @@ from lambda_bundle import manifest
 from lambda_bundle.archive import remove
 from lambda_bundle.entries import artifact_name
 from lambda_bundle.errors import BundleError
-from lambda_bundle.pipeline import WORK_PREFIX
+from lambda_bundle.pool import WORK_PREFIX
 
 
 def sweep(output: Path, names: Iterable[str]) -> tuple[Path, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Wheel
 from lambda_bundle.stage import Tree
+from lambda_bundle.stamps import Seen, Stamp
 from lambda_bundle.store import DependencySet, File, Order, Store
 from lambda_bundle.targets import Target
 
@@ -36,8 +37,10 @@ class Contents:
     """All files of an artifact. Paths are those below the artifact's prefix."""
 
     job: Job
-    inputs: list[list[str]]
-    """Name, permissions and hash of each source, before hooks."""
+    seen: Mapping[str, Seen]
+    """The sources, before hooks."""
+    folders: Mapping[str, Stamp]
+    """Every folder of the entry that was looked through, absolute."""
     own: Tree
     """The files that are not as a dependency brought them."""
     shares: tuple[Share, ...]

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.lock import Wheel
 from lambda_bundle.result import Artifact, Result
@@ -60,12 +58,20 @@ def update(output: Path, results: Iterable[Result], *, known: Sequence[str] | No
     """
     rows = {one.job.name: row(one, one.artifact) for one in results if one.artifact is not None}
     gone = {one.job.name for one in results if one.status == "failed"}
+
+    def merged() -> dict[str, Any]:
+        all_rows = {**read(output), **rows}
+        names = all_rows if known is None else known
+        return {name: all_rows[name] for name in names if name in all_rows and name not in gone}
+
+    if rows and list(merged().items()) == list(read(output).items()):
+        return
+    from filelock import FileLock  # noqa: PLC0415 - where nothing has changed, nothing is locked
+
     try:
         output.mkdir(parents=True, exist_ok=True)
         with FileLock(_lock_file(output)):
-            merged = {**read(output), **rows}
-            names = merged if known is None else known
-            _write(output, {name: merged[name] for name in names if name in merged and name not in gone})
+            _write(output, merged())
     except OSError as error:
         raise unwritable(output, error) from None
 
@@ -91,7 +97,7 @@ def read(output: Path) -> Mapping[str, Any]:
     path = output / FILE_NAME
     try:
         rows = _rows(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         message = f"cannot be read: {error.strerror}"

@@ -1,27 +1,17 @@
-"""Many jobs at once, in a pool of threads; their results in order, and what happens on Ctrl-C."""
+"""The whole of a run: what is up to date stays as it is, and the rest is built."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from lambda_bundle import archive, manifest
-from lambda_bundle.access import rooted
-from lambda_bundle.assembly import Assembly, Output, Progress, Run, private_folder
-from lambda_bundle.backends import Backends
+from lambda_bundle import manifest
 from lambda_bundle.cache import Cache
-from lambda_bundle.errors import BundleError, Problem
+from lambda_bundle.freshness import Freshness, Verdict
 from lambda_bundle.jobs import Job
-from lambda_bundle.process import Children, Stopped, attended
-from lambda_bundle.result import Artifact, Result, Status
-from lambda_bundle.store import Store
-
-WORK_PREFIX = ".lambda-bundle-"
-"""How the folders begin that a run works in, inside the output folder; `clean` removes what a crash left."""
+from lambda_bundle.result import Progress, Result
 
 
 def bundle(
@@ -29,132 +19,82 @@ def bundle(
     *,
     workers: int | None = None,
     fail_fast: bool = False,
+    force: bool = False,
+    upgrade: bool = False,
     environ: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     known: Sequence[str] | None = None,
     offline: bool = False,
 ) -> tuple[Result, ...]:
-    """Build every job, at most `workers` at once (default: one for each CPU).
+    """Build every job whose artifact is not up to date, at most `workers` at once (default: the CPUs).
 
     Returns a result for each job, in the order of the jobs. A failing job does not stop the others unless
     `fail_fast`; its problems are in its result, and the artifact of an earlier run is removed, so that nobody
-    deploys it by mistake. `environ` is the environment of hooks and backends (default: this process's).
-    `known` holds every name that `bundles.toml` declares: rows of others leave the manifest. With `offline`
-    nothing is fetched, and what is in no cache fails. Raises `BundleError` when the output folder or its
-    manifest cannot be read or written, and `KeyboardInterrupt` when interrupted, with every child ended and
-    nothing half-written.
+    deploys it by mistake. `force` builds all; `upgrade` resolves requirements anew that are not pinned.
+    `environ` is the environment of hooks and backends (default: this process's). `known` holds every name
+    that `bundles.toml` declares: rows of others leave the manifest. With `offline` nothing is fetched, and
+    what is in no cache fails. Raises `BundleError` when the output folder or its manifest cannot be read or
+    written, and `KeyboardInterrupt` when interrupted, with every child ended and nothing half-written.
     """
-    children = Children()
-    opened = _open(
-        dict.fromkeys(one.output for job in jobs for one in (job, *job.layers)),
-        workers=workers or _cpus(),
-        children=children,
-        environ=rooted(os.environ if environ is None else environ),
-        progress=progress or Progress(),
-        offline=offline,
-    )
-    return attended(children, lambda: _bundle(jobs, opened, fail_fast=fail_fast, known=known))
-
-
-def _cpus() -> int:
-    """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _bundle(
-    jobs: Sequence[Job],
-    opened: AbstractContextManager[Run],
-    *,
-    fail_fast: bool,
-    known: Sequence[str] | None,
-) -> tuple[Result, ...]:
-    futures: list[Future[Result]] = []
-    try:
-        with opened as run:
-            futures += [run.pool.submit(_one, run, job, fail_fast=fail_fast) for job in jobs]
-            for future in as_completed(futures):
-                run.progress.finished(future.result())
-    finally:  # whatever happens, the manifest tells what is there
-        ended = [future.result() for future in futures if future.exception() is None]
-        for output in dict.fromkeys(result.job.output for result in ended):
-            manifest.update(output, [one for one in ended if one.job.output == output], known=known)
-    return tuple(future.result() for future in futures)
-
-
-@contextmanager
-def _open(
-    outputs: Iterable[Path],
-    *,
-    workers: int,
-    children: Children,
-    environ: Mapping[str, str],
-    progress: Progress,
-    offline: bool,
-) -> Iterator[Run]:
-    """A run; at its end no command runs, no thread works, and no folder is left."""
-    with ExitStack() as stack:
-        cache = Cache.of(environ)
-        scratch = private_folder(stack, prefix=WORK_PREFIX.removeprefix("."))
-        folders = {output: _prepare(stack, output) for output in outputs}
-        deflating = stack.enter_context(ThreadPoolExecutor(workers))
-        building = stack.enter_context(ThreadPoolExecutor(workers))
-        store = Store(cache, building, deflating=deflating)
-        pool = stack.enter_context(ThreadPoolExecutor(workers))
-        stack.callback(children.stop)
-        yield Run(
-            cache=cache,
-            store=store,
-            pool=pool,
-            children=children,
-            environ=environ,
-            progress=progress,
-            backends=Backends(children, environ, scratch),
-            scratch=scratch,
-            offline=offline,
-            outputs={
-                output: Output(
-                    folder=folder,
-                    listed=frozenset(row["path"] for row in manifest.read(output).values()),
-                )
-                for output, folder in folders.items()
-            },
+    environ = dict(os.environ if environ is None else environ)
+    progress = progress or Progress()
+    verdicts = [Verdict(reasons=("--force",))] * len(jobs) if force else examine(jobs, environ)
+    if upgrade:
+        verdicts = [_upgraded(verdict) for verdict in verdicts]
+    results = {
+        number: Result(
+            job=job, status="fresh", artifact=verdict.artifact, problems=(*job.warnings, *verdict.warnings)
         )
-        if store.grown:
-            with suppress(OSError):  # it can be done next time
-                cache.prune()
+        for number, (job, verdict) in enumerate(zip(jobs, verdicts, strict=True))
+        if not verdict.reasons
+    }
+    fresh = list(results.values())
+    for result in fresh:
+        progress.finished(result)
 
+    def ended(built: Sequence[Result]) -> None:
+        _list([*fresh, *built], known)
 
-def _prepare(stack: ExitStack, output: Path) -> Path:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        return private_folder(stack, prefix=WORK_PREFIX, parent=output)
-    except OSError as error:
-        raise manifest.unwritable(output, error) from None
+    stale = [number for number in range(len(jobs)) if number not in results]
+    if not stale:
+        ended([])
+        return tuple(fresh)
+    from lambda_bundle.pool import build  # noqa: PLC0415 - where all is up to date, nothing heavy is loaded
 
-
-def _one(run: Run, job: Job, *, fail_fast: bool) -> Result:
-    """One job, with whatever goes wrong in it as part of its result; with `fail_fast` that ends the run."""
-    began = time.monotonic()
-    status: Status = "cancelled"
-    artifact: Artifact | None = None
-    problems: tuple[Problem, ...] = ()
-    try:
-        with ExitStack() as stack:
-            artifact, problems = Assembly(run, job, stack).build()
-        status = "built"
-    except BundleError as error:
-        status, problems = "failed", error.problems
-        if fail_fast and not run.children.stopped:
-            run.children.stop()  # here and now: nothing is to begin between the failure and its report
-        with suppress(OSError):
-            for path in (job.artifact, *run.stale(job)):
-                archive.remove(path)
-    except Stopped:
-        pass
-    return Result(
-        job=job,
-        status=status,
-        seconds=time.monotonic() - began,
-        artifact=artifact,
-        problems=(*job.warnings, *problems),
+    built = build(
+        [jobs[number] for number in stale],
+        workers=workers,
+        fail_fast=fail_fast,
+        upgrade=upgrade,
+        offline=offline,
+        environ=environ,
+        progress=progress,
+        ended=ended,
     )
+    for number, result in zip(stale, built, strict=True):
+        results[number] = replace(result, reasons=verdicts[number].reasons)
+    return tuple(result for _, result in sorted(results.items()))
+
+
+def examine(jobs: Sequence[Job], environ: Mapping[str, str]) -> list[Verdict]:
+    """Whether the artifact of each job is up to date, and why not.
+
+    Raises `BundleError` for a manifest that cannot be read.
+    """
+    freshness = Freshness(Cache.of(environ), environ)
+    rows = {output: manifest.read(output) for output in {job.output for job in jobs}}
+    return [freshness.verdict(job, rows[job.output]) for job in jobs]
+
+
+def _upgraded(verdict: Verdict) -> Verdict:
+    """What is to be resolved anew cannot be up to date."""
+    resolved = verdict.artifact is not None and verdict.artifact.wheels
+    return Verdict(reasons=("--upgrade",)) if resolved else verdict
+
+
+def _list(results: Sequence[Result], known: Sequence[str] | None) -> None:
+    outputs: dict[Path, list[Result]] = {}
+    for result in results:
+        outputs.setdefault(result.job.output, []).append(result)
+    for output, ended in outputs.items():
+        manifest.update(output, ended, known=known)

@@ -119,6 +119,14 @@ def find(place: Place, selection: Selection, name: str) -> Law | None:
     return None
 
 
+def places(place: Place, name: str) -> Iterator[Path]:
+    """Every place where a file would be a law for the entry called `name`."""
+    for file in (f"pylock.{name}.toml", *LOCKS.values(), PROJECT, REQUIREMENTS):
+        yield place.entry / file
+    for folder in Path(os.path.normpath(place.entry)).parents:
+        yield folder / LOCKS["uv"]
+
+
 def load(path: Path, place: Place) -> dict[str, Any]:
     """A TOML file as plain data. Raises `BundleError` when it cannot be read."""
     line = None

@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lambda_bundle.assembly import Progress
 from lambda_bundle.console import Cell, Printer, problem_document
 from lambda_bundle.errors import Stage
 from lambda_bundle.jobs import Job
 from lambda_bundle.manifest import row
 from lambda_bundle.members import UNZIPPED_LIMIT
-from lambda_bundle.result import Result
+from lambda_bundle.result import Progress, Result
 
-_MARKS = {"built": ("✓", "green"), "failed": ("✗", "bold red"), "cancelled": ("•", "yellow")}
+_MARKS = {
+    "built": ("✓", "green"),
+    "fresh": ("=", "green"),
+    "failed": ("✗", "bold red"),
+    "cancelled": ("•", "yellow"),
+}
 _TITLES = ("", "name", "runtime", "arch", "size", "unzipped", "wheels", "time", "path")
 _NUMBERS = ("size", "unzipped", "wheels", "time")
 
@@ -25,9 +29,11 @@ _NUMBERS = ("size", "unzipped", "wheels", "time")
 def results(printer: Printer, ended: Sequence[Result]) -> None:
     """The closing table, and below it what became of the whole."""
     printer.table(_TITLES, [_row(printer, one) for one in ended], right=_NUMBERS, spare=("runtime", "arch"))
-    built = sum(one.status == "built" for one in ended)
+    built, fresh = (sum(one.status == status for one in ended) for status in ("built", "fresh"))
     folders = ", ".join(dict.fromkeys(shown(one.job.output) for one in ended))
-    printer.note((f"{built} of {len(ended)} built in {folders}", ""))
+    told = f"{built} of {len(ended)} built" if built or not fresh else ""
+    told += f"{', ' if told else ''}{fresh} up to date" if fresh else ""
+    printer.note((f"{told} in {folders}", ""))
 
 
 def _row(printer: Printer, result: Result) -> list[Cell]:
@@ -79,6 +85,7 @@ def document(ended: Sequence[Result]) -> dict[str, Any]:
                 "seconds": round(result.seconds, 3),
                 "path": str(result.job.artifact) if result.artifact else None,
                 "artifact": row(result, result.artifact) if result.artifact else None,
+                "reasons": list(result.reasons),
                 "problems": [problem_document(problem) for problem in result.problems],
             }
             for result in ended

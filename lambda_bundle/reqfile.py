@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from packaging import requirements as pep508
@@ -87,6 +87,13 @@ class Requirements:
     roots: tuple[str, ...] | None = None
     """The packages that are asked for by themselves; None where a lock does not tell them from the others."""
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def wheels(self) -> tuple[Path, ...]:
+        """The wheels on this machine that it names."""
+        urls = (one.url for one in (*self.requirements, *self.constraints) if one.url)
+        local = (urlsplit(url).path for url in urls if url.startswith("file:"))
+        return tuple(Path(url2pathname(path)) for path in local)
 
 
 NO_REQUIREMENTS = Requirements(

@@ -1,22 +1,40 @@
-"""What a run returns for each job."""
+"""What a run returns for each job, and who hears of it meanwhile."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lambda_bundle.archive import Archived
-from lambda_bundle.errors import Problem
+from lambda_bundle.errors import Problem, Stage
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Wheel
 
-Status = Literal["built", "failed", "cancelled"]
+Status = Literal["built", "fresh", "failed", "cancelled"]
+"""Fresh: the artifact was up to date, and nothing was done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """What was written."""
+
+    size: int
+    """Bytes of the zip file; of the files together for a folder."""
+    unzipped: int
+    """Bytes of the files together."""
+    sha256: str
+    """Of the zip file; for a folder, of the names, permissions and hashes of its files."""
+
+    @property
+    def code_sha256(self) -> str:
+        """The hash as Lambda's API gives it (`CodeSha256`)."""
+        return b64encode(bytes.fromhex(self.sha256)).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """What a job has published."""
+    """What a job has published, now or earlier."""
 
     archived: Archived
     wheels: tuple[Wheel, ...]
@@ -37,6 +55,18 @@ class Result:
     status: Status
     seconds: float = 0.0
     artifact: Artifact | None = None
-    """Set exactly when the status is "built"."""
+    """Set exactly when the status is "built" or "fresh"."""
     problems: tuple[Problem, ...] = ()
     """Errors and warnings."""
+    reasons: tuple[str, ...] = ()
+    """Why it was not fresh."""
+
+
+class Progress:
+    """Hears what happens, from several threads at once; this one does nothing with it."""
+
+    def entered(self, job: Job, stage: Stage) -> None:
+        """A job has come to a stage."""
+
+    def finished(self, result: Result) -> None:
+        """A job has ended."""

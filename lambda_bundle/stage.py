@@ -19,6 +19,8 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.jobs import Job
+from lambda_bundle.stamps import Stamp, stamp
 
 Tree = Mapping[str, Path]
 """Where each file of a bundle is on disk, by its path in the bundle ("/" between folders)."""
@@ -67,6 +69,21 @@ HOOK_LEFTOVERS = ("__pycache__/",)
 """Left out of a folder in which hooks have worked: bytecode of the host's Python, never the same twice."""
 
 
+def sources_of(job: Job, visited: dict[str, Stamp]) -> dict[str, Path]:
+    """The files of a job's entry that go into its bundle; `visited` gets every folder that was looked at.
+
+    Raises `BundleError` as `scan` does.
+    """
+    return scan(
+        job.sources,
+        exclude=(*DEFAULT_EXCLUDES, *job.exclude),
+        include=job.include,
+        environments=False,
+        skip=job.output,
+        visited=visited,
+    )
+
+
 def scan(
     entry: Path,
     *,
@@ -75,13 +92,15 @@ def scan(
     environments: bool = True,
     skip: Path | None = None,
     hint: str | None = None,
+    visited: dict[str, Stamp] | None = None,
 ) -> dict[str, Path]:
     """The files below a folder that a bundle gets, symbolic links followed, in sorted order.
 
     `exclude` and `include` are in the dialect of .gitignore. A path that matches `include` stays whatever
     `exclude` says of it or of a folder above it. Without `environments`, virtual ones are left out too, and
-    `skip` is a folder that is left out in any case (the output). Raises `BundleError` with every dangling
-    link, every loop and everything that cannot be read as a file; `hint` says how to mend them.
+    `skip` is a folder that is left out in any case (the output). `visited` gets the stamp of every folder
+    whose content decides what is found. Raises `BundleError` with every dangling link, every loop and
+    everything that cannot be read as a file; `hint` says how to mend them.
     """
     scanner = _Scanner(
         leave=_Patterns(exclude, key="exclude"),
@@ -89,6 +108,7 @@ def scan(
         environments=environments,
         skip=None if skip is None else _identity(skip),
         hint=hint or "mend it, or leave it out with `exclude`",
+        visited={} if visited is None else visited,
     )
     found = dict(sorted(scanner.files(entry)))
     if scanner.problems:
@@ -182,10 +202,18 @@ class _Scanner:
     """One walk: the patterns, and the problems on the way."""
 
     def __init__(
-        self, *, leave: _Patterns, keep: _Patterns, environments: bool, skip: _Identity | None, hint: str
+        self,
+        *,
+        leave: _Patterns,
+        keep: _Patterns,
+        environments: bool,
+        skip: _Identity | None,
+        hint: str,
+        visited: dict[str, Stamp],
     ) -> None:
         self._leave, self._keep = leave, keep
         self._environments, self._skip, self._hint = environments, skip, hint
+        self._visited = visited
         self.problems: list[Problem] = []
 
     def files(self, entry: Path) -> Iterator[tuple[str, Path]]:
@@ -202,6 +230,7 @@ class _Scanner:
 
     def _list(self, folder: _Folder) -> list[os.DirEntry[str]]:
         try:
+            self._visited[folder.place] = stamp(folder.place)
             with os.scandir(folder.place) as listing:
                 return list(listing)
         except OSError as error:
@@ -214,6 +243,8 @@ class _Scanner:
         """The folder at a path, if it is to be looked through."""
         identity = _identity(place)
         environment = not self._environments and _is_environment(place)
+        if environment:
+            self._visited[place] = stamp(place)
         out = self._is_out(path, is_folder=True, above=folder.out or environment)
         if (identity and identity == self._skip) or (out and not self._keep):
             return

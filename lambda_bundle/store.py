@@ -1,7 +1,7 @@
 """Dependency sets: resolved, installed and compressed once, for all functions and all later runs.
 
-What requirements resolve to is asked anew in every run. What a set of wheels looks like when installed, and
-its compressed form, are kept between runs by the names and hashes of the wheels. What lies in the store is
+What requirements resolve to is kept between runs by what was asked; what a set of wheels looks like when
+installed, and its compressed form, by the names and hashes of the wheels. What lies in the store is
 only ever read, and whoever reads it looks first whether it is still what was written.
 """
 
@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from secrets import token_hex
@@ -32,6 +32,7 @@ from lambda_bundle.members import Pack, compressor, open_pack, write_pack
 from lambda_bundle.needs import kept, skip_unused
 from lambda_bundle.process import mask
 from lambda_bundle.reqfile import Requirements
+from lambda_bundle.resolutions import Resolutions, choosing
 from lambda_bundle.stage import file_mode, folders_of, scan
 from lambda_bundle.targets import Target
 
@@ -110,8 +111,21 @@ class Order:
     @property
     def key(self) -> str:
         """What makes two orders the same in one run: all that can change the outcome, and no place."""
+        passing = [sorted(self.work.environ.items()), self.work.timeout, sorted(self.without)]
+        return _hash([*self._asked(), *passing])
+
+    @property
+    def lasting_key(self) -> str:
+        """What makes two orders the same in two runs: neither a credential nor a passing setting is in it."""
+        environ = {name: self.work.environ[name] for name in choosing(self.work.environ)}
+        asked = json.dumps([*self._asked(), environ])
+        # They may be built anew any time.
+        wheels = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.wanted.wheels]
+        return _hash([__version__, mask(asked, self.work.secrets), wheels])
+
+    def _asked(self) -> list[Any]:
         wanted, target = self.wanted, self.target
-        parts = [
+        return [
             self.installer.name,
             [target.runtime, target.full_version, target.arch, *target.platforms],
             [[one.line, *one.hashes] for one in wanted.requirements],
@@ -122,11 +136,7 @@ class Order:
             ],
             [wanted.exact, wanted.skip, wanted.roots],
             asdict(wanted.options),
-            sorted(self.work.environ.items()),
-            self.work.timeout,
-            sorted(self.without),
         ]
-        return _hash(parts)
 
     def resolve(self, unfit: tuple[Unfit, ...]) -> tuple[Wheel, ...]:
         """The wheels for the target, by name: those that a lock lists, and what the backend finds."""
@@ -148,8 +158,11 @@ class Order:
 class Store:
     """The dependency sets of one run, kept in a cache; they are made in a pool of threads."""
 
-    def __init__(self, cache: Cache, pool: Executor, *, deflating: Executor | None = None) -> None:
+    def __init__(
+        self, cache: Cache, pool: Executor, *, deflating: Executor | None = None, upgrade: bool = False
+    ) -> None:
         self._cache, self._pool, self._deflating = cache, pool, deflating
+        self._resolutions = Resolutions(cache, upgrade=upgrade)
         self._run = token_hex(8)
         self._lock = threading.Lock()
         self._futures: dict[tuple[str, str], Future[Any]] = {}
@@ -221,21 +234,30 @@ class Store:
 
     def _make(self, order: Order) -> DependencySet:
         """Resolve, and install unless the cache has the very wheels installed already."""
+        resolved = self._resolutions.find(order.lasting_key)
+        if resolved is not None:
+            with suppress(BundleError):  # what the index no longer has may have a successor
+                return self._get(order, resolved)
         unfit: tuple[Unfit, ...] = ()
         while True:
-            resolved, warnings = self._needed(order, order.resolve(unfit))
-            wheels = tuple(wheel for wheel in resolved if wheel.release not in order.without)
-            left_out = tuple(wheel for wheel in resolved if wheel.release in order.without)
-            if not wheels:
-                return replace(NOTHING, left_out=left_out, warnings=warnings)
-            found = self._have(order, wheels)
+            resolved = order.resolve(unfit)
+            found = self._get(order, resolved)
             # uv ignores the upper bounds of Requires-Python, so what it chose is looked at again.
-            refusing = _unfit(distributions(found.folder), order.wanted, order.target)
+            refusing = _unfit(distributions(found.folder), order.wanted, order.target) if found.key else ()
             if not refusing:
-                return replace(found, left_out=left_out, warnings=(*found.warnings, *warnings))
+                self._resolutions.keep(order.lasting_key, resolved)
+                return found
             if order.wanted.exact or any(one.direct for one in refusing):
                 raise no_fit(refusing, order.wanted, order.target)
             unfit = (*unfit, *refusing)
+
+    def _get(self, order: Order, resolved: tuple[Wheel, ...]) -> DependencySet:
+        """What is needed of a resolution, without what layers carry."""
+        needed, warnings = self._needed(order, resolved)
+        wheels = tuple(wheel for wheel in needed if wheel.release not in order.without)
+        left_out = tuple(wheel for wheel in needed if wheel.release in order.without)
+        found = self._have(order, wheels) if wheels else NOTHING
+        return replace(found, left_out=left_out, warnings=(*found.warnings, *warnings))
 
     def _have(self, order: Order, wheels: tuple[Wheel, ...]) -> DependencySet:
         """These wheels installed; from the cache where it has them."""

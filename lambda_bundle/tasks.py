@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lambda_bundle.config import Config
     from lambda_bundle.console import Printer
     from lambda_bundle.errors import BundleError, Problem
+    from lambda_bundle.freshness import Verdict
     from lambda_bundle.jobs import Format, Job
     from lambda_bundle.smoke import Subject, Terms
 
@@ -184,6 +185,8 @@ def _jobs(
         "jobs": "How many to work on at once (default: one for each CPU).",
         "fail-fast": "Stop at the first one that fails.",
         "offline": "Fetch nothing: use what is in the caches and in folders of wheels.",
+        "force": "Build what is up to date, too.",
+        "upgrade": "Resolve requirements anew that are not pinned.",
         "output": "The folder for the artifacts (default: dist beside bundles.toml).",
         "format": "zip or dir, whatever bundles.toml says.",
         "json": "Print the results as JSON on stdout.",
@@ -197,6 +200,8 @@ def bundle(  # noqa: PLR0917 - the command line's options
     jobs: Any = None,
     fail_fast: bool = False,
     offline: bool = False,
+    force: bool = False,
+    upgrade: bool = False,
     output: Any = None,
     format: Any = None,  # noqa: A002 - the option's name
     json: bool = False,
@@ -206,9 +211,11 @@ def bundle(  # noqa: PLR0917 - the command line's options
     with edge(as_json=json) as printer:
         workers = _workers(jobs)
         config, selected = _jobs(file, everything=all_, only=only, output=output, form=format)
-        code = _bundle(
-            printer, config, selected, workers=workers, fail_fast=fail_fast, offline=offline, as_json=json
-        )
+        if upgrade and offline:
+            raise invalid("--upgrade and --offline contradict each other", hint="give one of them")
+        how = {"workers": workers, "fail_fast": fail_fast, "force": force, "upgrade": upgrade}
+        how["offline"] = offline
+        code = _bundle(printer, config, selected, as_json=json, how=how)
     if code:
         raise Exit(code=code)
 
@@ -218,10 +225,8 @@ def _bundle(
     config: Config,
     selected: tuple[Job, ...],
     *,
-    workers: int | None,
-    fail_fast: bool,
-    offline: bool,
     as_json: bool,
+    how: Mapping[str, Any],
 ) -> int:
     from lambda_bundle import report  # noqa: PLC0415
     from lambda_bundle.pipeline import bundle as run  # noqa: PLC0415
@@ -229,21 +234,14 @@ def _bundle(
     printer.problems(config.warnings)
     with report.progress(printer, len(selected)) as progress:
         names = [entry.name for entry in config.entries]
-        ended = run(
-            selected,
-            workers=workers,
-            fail_fast=fail_fast,
-            progress=progress,
-            known=names,
-            offline=offline,
-        )
+        ended = run(selected, progress=progress, known=names, **how)
     printer.note()
     printer.problems(problem for result in ended for problem in result.problems)
     if as_json:
         printer.json(report.document(ended))
     else:
         report.results(printer, ended)
-    return 0 if all(result.status == "built" for result in ended) else FAILED
+    return 0 if all(result.artifact is not None for result in ended) else FAILED
 
 
 @task(auto_shortflags=False, help={"file": _FILE})
@@ -274,23 +272,28 @@ def _counted(number: int, word: str, plural: str | None = None) -> str:
     },
 )
 def plan(_: Context, only: Any = None, json: bool = False, file: Any = None) -> None:
-    """Show what would be built, and build nothing."""
+    """Show what would be built and why, and build nothing."""
     with edge(as_json=json) as printer:
         config, jobs = _jobs(file, everything=not only, only=only)
         printer.problems([*config.warnings, *(warning for job in jobs for warning in job.warnings)])
-        rows = [_plan_row(job) for job in jobs]
+        from lambda_bundle.pipeline import examine  # noqa: PLC0415
+
+        verdicts = examine(jobs, os.environ)
+        rows = [_plan_row(job, verdict) for job, verdict in zip(jobs, verdicts, strict=True)]
         if json:
             printer.json({"plan": rows})
         else:
             titles = ["name", "kind", "runtime", "arch", "backend", "format", "requirements", "tags"]
             if any(one["layers"] for one in rows):
                 titles.insert(-1, "layers")
+            titles.append("why")
             shown = [
                 {
                     **one,
                     "runtime": ", ".join(one["runtimes"]),
                     "layers": ", ".join(one["layers"]),
                     "tags": _short(one["tags"]),
+                    "why": _why(one["reasons"]),
                 }
                 for one in rows
             ]
@@ -302,7 +305,13 @@ def _short(tags: list[str]) -> str:
     return tags[0] if len(tags) == 1 else f"{tags[0]} and {len(tags) - 1} more"
 
 
-def _plan_row(job: Job) -> dict[str, Any]:
+def _why(reasons: list[str]) -> str:
+    """The first reason to build and how many more there are."""
+    more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    return f"{reasons[0]}{more}" if reasons else "up to date"
+
+
+def _plan_row(job: Job, verdict: Verdict) -> dict[str, Any]:
     from lambda_bundle.projects import Place, find  # noqa: PLC0415
 
     place = Place(root=job.root, entry=job.sources)
@@ -322,6 +331,7 @@ def _plan_row(job: Job) -> dict[str, Any]:
         "requirements": None if law is None else place.shown(law.path),
         "before": list(job.before),
         "after": list(job.after),
+        "reasons": list(verdict.reasons),
     }
 
 

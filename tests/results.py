@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lambda_bundle.archive import Archived
 from lambda_bundle.errors import Problem
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Wheel
-from lambda_bundle.result import Artifact, Result, Status
+from lambda_bundle.result import Archived, Artifact, Result, Status
 from lambda_bundle.targets import Target
 
 

@@ -26,22 +26,11 @@ ORDER = [
     *("installer_uv", "installer_pip", "backends"),
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
+    # what is kept between runs
+    *("stamps", "cache", "resolutions"),
     # from sources and wheels to artifacts
-    *(
-        "stage",
-        "members",
-        "cache",
-        "store",
-        "archive",
-        "contents",
-        "layers",
-        "limits",
-        "result",
-        "manifest",
-        "assembly",
-        "pipeline",
-        "clean",
-    ),
+    *("stage", "members", "store", "contents", "layers", "limits"),
+    *("result", "archive", "manifest", "freshness", "assembly", "pool", "pipeline", "clean"),
     # running an artifact
     *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
     # the edge
@@ -51,7 +40,7 @@ ORDER = [
 
 ROOMS = {
     "awslambdaric": {"bootstrap"},
-    "deflate": {"members"},
+    "deflate": {"freshness", "members"},
     "elftools": {"elf"},
     "filelock": {"cache", "manifest"},
     "invoke": {"tasks", "cli"},

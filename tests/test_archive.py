@@ -23,8 +23,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from workshop import content, modes
 
-from lambda_bundle.archive import Archived, publish, remove, write_folder, write_zip
+from lambda_bundle.archive import publish, remove, write_folder, write_zip
 from lambda_bundle.errors import BundleError, Code
+from lambda_bundle.result import Archived
 from lambda_bundle.stage import Tree
 
 UNZIP = shutil.which("unzip")

@@ -262,7 +262,7 @@ def test_plan_builds_nothing(project: Project) -> None:
     assert ran.code == 0, ran.err
     header, api, common = ran.out.splitlines()
     assert header.split() == [
-        *("name", "kind", "runtime", "arch", "backend", "format", "requirements", "tags")
+        *("name", "kind", "runtime", "arch", "backend", "format", "requirements", "tags", "why")
     ]
     assert api.split()[:7] == ["api", "function", "python3.13", "arm64", "uv", "zip", "src/requirements.txt"]
     assert " manylinux_2_34_aarch64 and " in api
@@ -287,6 +287,7 @@ def test_plan_as_json(project: Project) -> None:
         "requirements": None,
         "before": [],
         "after": [],
+        "reasons": ["it was not built before"],
     }
     assert api["tags"][0] == "manylinux_2_34_aarch64"
     assert (common["name"], common["kind"], common["handler"]) == ("common", "layer", None)

@@ -538,7 +538,8 @@ def test_the_limit_itself_is_allowed(tmp_path: Path, excess: int, told: bool) ->
     def contents(name: str, size: int, *layers: Contents) -> Contents:
         sparse(tmp_path / name, size)
         made = job(tmp_path / "dist", name)
-        return Contents(job=made, inputs=[], own={"blob": tmp_path / name}, shares=(), layers=layers)
+        own = {"blob": tmp_path / name}
+        return Contents(job=made, seen={}, folders={}, own=own, shares=(), layers=layers)
 
     one, other = contents("one", 100_000_000), contents("other", 100_000_000)
     problem = limits.check(contents("api", 62_144_000 + excess, one, other))

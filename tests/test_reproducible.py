@@ -191,6 +191,6 @@ def test_digest_changes_with_the_wheels(
     digests = set()
     for version in ("1.0", "1.1"):
         wheelhouse.wheel("pure", version)
-        workshop.build()
+        workshop.build(upgrade=True)
         digests.add(workshop.manifest["small"]["digest"])
     assert len(digests) == 2

@@ -55,6 +55,8 @@ class Workshop:
         progress: Progress | None = None,
         output: Path | None = None,
         environ: Mapping[str, str] | None = None,
+        force: bool = True,
+        upgrade: bool = False,
     ) -> dict[str, Result]:
         """Bundle what is declared; the results by name, in the order in which they came."""
         config = load(self.root / "bundles.toml")
@@ -62,6 +64,8 @@ class Workshop:
             plan(config, only or ("*",), output=output),
             workers=workers,
             fail_fast=fail_fast,
+            force=force,
+            upgrade=upgrade,
             environ={**self.environ, **(environ or {})},
             progress=progress,
             known=[entry.name for entry in config.entries],

@@ -1,0 +1,46 @@
+"""How files were when they were looked at, so that what has not changed since need not be read again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+Stamp = tuple[int, int, int, int]
+"""Size in bytes, time of the content and of the permissions in nanoseconds, number in the file system."""
+_TICK = 2_000_000_000
+"""Nanoseconds in which some file system may give two changes the same time (FAT counts in two seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file, as it was."""
+
+    stamp: Stamp
+    mode: int
+    """Its permissions on Lambda."""
+    sha256: str
+
+
+def stamp(path: str | Path) -> Stamp:
+    """What tells of a file or folder whether it has changed, without reading it."""
+    return _stamp(os.stat(path))  # noqa: PTH116 - a Path for each of thousands of files is slow
+
+
+def look(path: str | Path) -> Seen:
+    """Read a file. What changes while it is read has another stamp afterwards."""
+    status = os.stat(path)  # noqa: PTH116 - see above
+    with open(path, "rb") as file:  # noqa: PTH123 - see above
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return Seen(_stamp(status), 0o755 if status.st_mode & stat.S_IXUSR else 0o644, digest)
+
+
+def is_settled(seen: Stamp, now: int) -> bool:
+    """Whether any later change shows in the stamp; `now` is a time before it was taken, in nanoseconds."""
+    return max(seen[1], seen[2]) < now - _TICK
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -1,0 +1,478 @@
+"""What is up to date stays untouched; whatever would change an artifact builds it again, and is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from projects import TASKS, Project, functions
+from wheelhouse import Wheelhouse
+from workshop import Workshop, told
+
+from lambda_bundle import Result, report
+from lambda_bundle.cache import Cache
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="these hooks are for POSIX shells")
+
+HANDLER = "def handler(event, context): ...\n"
+HOUR = 3600 * 10**9
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse) -> Workshop:
+    """A function with a dependency, and one that has none."""
+    wheelhouse.wheel("pure", files={"pure/__init__.py": "1\n"})
+    made = Workshop(tmp_path / "repo", environ)
+    made.write({"src/app.py": HANDLER, "src/requirements.txt": "pure\n", "src/pkg/data.txt": "data\n"})
+    made.declare({"api": {}})
+    return made
+
+
+def aged(workshop: Workshop) -> Workshop:
+    """Let the sources be old, so that their times are believed."""
+    for path in workshop.root.rglob("*"):
+        if not path.is_relative_to(workshop.output):
+            os.utime(path, ns=(path.stat().st_mtime_ns - HOUR,) * 2)
+    return workshop
+
+
+def again(workshop: Workshop, **options: Any) -> Result:
+    """Bundle what is not up to date; the one result."""
+    return workshop.bundle("api", force=False, **options)["api"]
+
+
+def why(workshop: Workshop, **options: Any) -> tuple[str, ...]:
+    """Why it was built again, and it was; the next time it is not."""
+    result = again(workshop, **options)
+    assert told(result) == []
+    assert (result.status, bool(result.reasons)) == ("built", True)
+    assert again(workshop, **options).status == "fresh"
+    return result.reasons
+
+
+def document(result: Result) -> dict[str, Any]:
+    (told_of,) = report.document([result])["results"]
+    assert isinstance(told_of, dict)
+    return {key: value for key, value in told_of.items() if key not in {"status", "seconds", "reasons"}}
+
+
+# --- up to date
+
+
+def test_nothing_is_done_for_what_is_up_to_date(workshop: Workshop) -> None:
+    first = again(workshop)
+    assert (first.status, first.reasons) == ("built", ("it was not built before",))
+    artifact, manifest = workshop.output / "api.zip", workshop.output / "manifest.json"
+    before = [
+        (path.stat().st_mtime_ns, path.stat().st_ino, path.read_bytes()) for path in (artifact, manifest)
+    ]
+    second = again(workshop)
+    assert (second.status, second.reasons) == ("fresh", ())
+    assert document(second) == document(first)
+    after = [
+        (path.stat().st_mtime_ns, path.stat().st_ino, path.read_bytes()) for path in (artifact, manifest)
+    ]
+    assert after == before
+
+
+@pytest.mark.parametrize("form", ["zip", "dir"])
+def test_forced(workshop: Workshop, form: str) -> None:
+    workshop.declare({"api": {"format": form}})
+    again(workshop)
+    assert again(workshop).status == "fresh"
+    forced = workshop.bundle("api", force=True)["api"]
+    assert (forced.status, forced.reasons) == ("built", ("--force",))
+    assert again(workshop).status == "fresh"
+
+
+def test_warnings_are_told_again(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("other", files={"pure/__init__.py": "2\n"})
+    workshop.write({"src/requirements.txt": "pure\nother\n"})
+    first, second = again(workshop), again(workshop)
+    assert second.status == "fresh"
+    assert second.problems == first.problems
+    assert [one.severity for one in second.problems] == ["warning"]
+
+
+def test_touching_changes_nothing(workshop: Workshop) -> None:
+    again(aged(workshop))
+    for path in (workshop.root / "src").rglob("*"):
+        os.utime(path)
+    assert again(workshop).status == "fresh"
+
+
+def test_what_others_left_in_the_record_is_no_trouble(workshop: Workshop) -> None:
+    again(workshop)
+    (record,) = Cache.of(workshop.environ).folder.glob("builds/*/api.json")
+    for damage in ("", "{", "[]", "{}", '{"settings": 1}', record.read_text()[:-40]):
+        record.write_text(damage)
+        assert why(workshop) == ("nothing is known of its last build",)
+
+
+def test_deleted_cache(workshop: Workshop) -> None:
+    again(workshop)
+    before = (workshop.output / "api.zip").read_bytes()
+    shutil.rmtree(Cache.of(workshop.environ).root)
+    assert why(workshop) == ("it was not built before",)
+    assert (workshop.output / "api.zip").read_bytes() == before
+
+
+def test_another_output_folder_is_another_artifact(workshop: Workshop, tmp_path: Path) -> None:
+    again(workshop)
+    assert why(workshop, output=tmp_path / "other") == ("it was not built before",)
+    assert again(workshop).status == "fresh"
+
+
+def test_failure_is_forgotten(workshop: Workshop) -> None:
+    again(workshop)
+    workshop.write({"src/requirements.txt": "nowhere\n"})
+    assert again(workshop).status == "failed"
+    workshop.write({"src/requirements.txt": "pure\n"})
+    assert why(workshop) == ("it was not built before",)
+
+
+# --- sources
+
+
+def same_size(path: Path) -> None:
+    """Change a file, and let it look as old and as large as before."""
+    before = path.stat()
+    path.write_text(path.read_text().replace("...", "0.0"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def linked(path: Path, to: str) -> None:
+    path.unlink()
+    path.symlink_to(to)
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "edited": (lambda src: (src / "app.py").write_text("def handler(): ...\n"), "app.py changed"),
+    "of the same size and time": (lambda src: same_size(src / "app.py"), "app.py changed"),
+    "executable": (lambda src: (src / "app.py").chmod(0o755), "app.py changed"),
+    "added": (lambda src: (src / "pkg" / "more.py").touch(), "pkg/more.py added"),
+    "removed": (lambda src: (src / "pkg" / "data.txt").unlink(), "pkg/data.txt removed"),
+    "another requirement": (
+        lambda src: (src / "requirements.txt").write_text("pure==1.0\n"),
+        "requirements.txt changed",
+    ),
+    "a link instead": (lambda src: linked(src / "pkg" / "data.txt", "../app.py"), "pkg/data.txt changed"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("old", [True, False])
+def test_change_of_the_sources(workshop: Workshop, change: str, old: bool) -> None:
+    if old:
+        aged(workshop)
+    again(workshop)
+    make, reason = CHANGES[change]
+    make(workshop.root / "src")
+    assert why(workshop) == (reason,)
+
+
+def test_what_is_left_out_does_not_count(workshop: Workshop) -> None:
+    workshop.declare({"api": {"exclude": ["*.md"]}})
+    again(workshop)
+    workshop.write({"src/README.md": "", "src/__pycache__/app.pyc": "", "src/.venv/x": ""})
+    assert again(workshop).status == "fresh"
+
+
+def test_environment_that_is_one_no_longer(workshop: Workshop) -> None:
+    workshop.write({"src/env/pyvenv.cfg": "", "src/env/bin/python": ""})
+    again(aged(workshop))
+    (workshop.root / "src" / "env" / "pyvenv.cfg").unlink()
+    assert why(workshop) == ("env/bin/python added",)
+
+
+def test_linked_folder(workshop: Workshop) -> None:
+    workshop.write({"shared/lib.py": "1\n", "other/lib.py": "2\n"})
+    link = workshop.root / "src" / "lib"
+    link.symlink_to("../shared")
+    again(aged(workshop))
+    workshop.write({"shared/lib.py": "3\n"})
+    assert why(workshop) == ("lib/lib.py changed",)
+    workshop.write({"shared/new.py": ""})
+    assert why(workshop) == ("lib/new.py added",)
+    link.unlink()
+    link.symlink_to("../other")
+    assert why(workshop) == ("lib/new.py removed", "lib/lib.py changed")
+
+
+def test_sources_that_cannot_be_read(workshop: Workshop) -> None:
+    again(workshop)
+    (workshop.root / "src" / "gone").symlink_to("nowhere")
+    result = again(workshop)
+    assert (result.status, result.reasons) == ("failed", ("the sources are not what they were",))
+
+
+def test_output_within_the_entry(workshop: Workshop) -> None:
+    workshop.write({"app.py": HANDLER})
+    workshop.declare({"api": {"entry": ".", "exclude": ["src/", "bundles.toml"]}})
+    assert again(workshop).status == "built"
+    assert again(workshop).status == "fresh"
+    assert again(workshop).status == "fresh"
+
+
+@settings(max_examples=12)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["app.py", "a.txt", "pkg/a.txt", "pkg/b/c.txt"]),
+            st.sampled_from(["1", "2", "33", None]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_whatever_changes_what_is_there_is_what_a_build_would_make(
+    steps: list[tuple[str, str | None, bool]],
+    tmp_path_factory: pytest.TempPathFactory,
+    clean_environ: dict[str, str],
+) -> None:
+    made = Workshop(tmp_path_factory.mktemp("repo"), clean_environ)
+    made.write({"src/app.py": HANDLER})
+    made.declare({"api": {}})
+    for path, content, bundled in steps:
+        file = made.root / "src" / path
+        if content is not None:
+            made.write({f"src/{path}": HANDLER + content})
+        elif path != "app.py":
+            file.unlink(missing_ok=True)
+        if bundled:
+            again(made)
+    again(made)
+    kept = (made.output / "api.zip").read_bytes()
+    made.bundle("api", force=True)
+    assert (made.output / "api.zip").read_bytes() == kept
+
+
+# --- settings
+
+
+SETTINGS: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
+    "runtime": ({}, {"runtime": "python3.12"}, "runtime python3.13 → python3.12"),
+    "arch": ({}, {"arch": "x86_64"}, "arch arm64 → x86_64"),
+    "handler": ({}, {"handler": "app.other"}, "handler app.handler → app.other"),
+    "backend": ({}, {"backend": "pip"}, "backend uv → pip"),
+    "format": ({}, {"format": "dir"}, "format zip → dir"),
+    "hook": ({"hooks.after": ["true"]}, {"hooks.after": ["true", "true"]}, "after changed"),
+    "exclude": ({}, {"exclude": ["nothing"]}, "exclude changed"),
+    "env": ({"env.A": "1"}, {"env.A": "2"}, "env.A changed"),
+}
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_change_of_a_setting(workshop: Workshop, key: str) -> None:
+    before, after, reason = SETTINGS[key]
+    workshop.write({"src/app.py": HANDLER + "other = handler\n"})
+    workshop.declare({"api": before})
+    again(workshop)
+    workshop.declare({"api": after})
+    assert reason in why(workshop)
+
+
+def test_timeout_and_other_functions_do_not_count(workshop: Workshop) -> None:
+    again(workshop)
+    workshop.declare({"api": {"timeout": 5}, "other": {}})
+    assert again(workshop).status == "fresh"
+
+
+def test_another_version_of_this_tool(workshop: Workshop) -> None:
+    again(workshop)
+    (record,) = Cache.of(workshop.environ).folder.glob("builds/*/api.json")
+    content = json.loads(record.read_text())
+    content["settings"]["lambda-bundle"] = "0.0.1"
+    record.write_text(json.dumps(content))
+    (reason,) = why(workshop)
+    assert reason.startswith("lambda-bundle 0.0.1 → ")
+
+
+def test_variables_of_the_installers(workshop: Workshop) -> None:
+    again(workshop)
+    assert again(workshop, environ={"UV_HTTP_TIMEOUT": "77", "EDITOR": "ed"}).status == "fresh"
+    stricter = {"UV_EXCLUDE_NEWER": "2030-01-01"}
+    assert why(workshop, environ=stricter) == ("UV_EXCLUDE_NEWER changed",)
+    secret = {**stricter, "UV_INDEX": "http://user:first@localhost:1/simple"}
+    result = again(workshop, environ=secret)
+    assert result.reasons == ("UV_INDEX changed",)
+
+
+# --- the artifact
+
+
+@pytest.mark.parametrize("form", ["zip", "dir"])
+def test_artifact_that_is_gone(workshop: Workshop, form: str) -> None:
+    workshop.declare({"api": {"format": form}})
+    again(workshop)
+    name = "api.zip" if form == "zip" else "api"
+    if form == "zip":
+        (workshop.output / name).unlink()
+    else:
+        shutil.rmtree(workshop.output / name)
+    assert why(workshop) == (f"dist/{name} is missing",)
+
+
+def test_artifact_that_somebody_changed(workshop: Workshop) -> None:
+    workshop.declare({"api": {}})
+    again(workshop)
+    (workshop.output / "api.zip").write_bytes(b"no zip")
+    assert why(workshop) == ("dist/api.zip is not what was built",)
+
+
+def test_folder_that_somebody_changed(workshop: Workshop) -> None:
+    workshop.declare({"api": {"format": "dir"}})
+    again(workshop)
+    folder = workshop.output / "api"
+    (folder / "pkg" / "data.txt").write_text("DATA\n")
+    assert why(workshop) == ("dist/api is not what was built",)
+    (folder / "new.py").touch()
+    assert why(workshop) == ("dist/api is not what was built",)
+    assert not (folder / "new.py").exists()
+
+
+def test_artifact_that_was_put_back(workshop: Workshop) -> None:
+    """CI systems restore folders, with times of their own."""
+    again(workshop)
+    artifact = workshop.output / "api.zip"
+    content = artifact.read_bytes()
+    artifact.unlink()
+    artifact.write_bytes(content)
+    assert again(workshop).status == "fresh"
+    assert again(workshop).status == "fresh"
+
+
+def test_manifest_that_lost_it(workshop: Workshop) -> None:
+    again(workshop)
+    (workshop.output / "manifest.json").unlink()
+    assert why(workshop) == ("the manifest does not list it as it was built",)
+    assert workshop.manifest.keys() == {"api"}
+
+
+def test_rows_of_what_is_fresh_stay_and_of_what_is_gone_leave(workshop: Workshop) -> None:
+    workshop.declare({"api": {}, "other": {}})
+    workshop.bundle(force=False)
+    row = workshop.manifest["api"]
+    workshop.declare({"api": {}})
+    assert again(workshop).status == "fresh"
+    assert workshop.manifest == {"api": row}
+
+
+# --- requirements
+
+
+def test_files_outside_of_the_bundle(workshop: Workshop) -> None:
+    workshop.write({"src/requirements.txt": "-r ../common.txt\n", "common.txt": "pure\n"})
+    workshop.declare({"api": {"exclude": ["requirements.txt"]}})
+    again(aged(workshop))
+    workshop.write({"common.txt": "pure>=1\n"})
+    assert why(workshop) == ("common.txt changed",)
+    workshop.write({"src/requirements.txt": "pure\n"})
+    assert why(workshop) == ("src/requirements.txt changed",)
+    (workshop.root / "src" / "requirements.txt").unlink()
+    assert why(workshop) == ("src/requirements.txt removed",)
+    workshop.write({"src/requirements.txt": "pure\n"})
+    assert why(workshop) == ("src/requirements.txt added",)
+
+
+def test_wheel_of_ones_own(workshop: Workshop) -> None:
+    own = Wheelhouse(workshop.root / "wheels")
+    own.folder.mkdir()
+    own.wheel("mine", files={"mine.py": "1\n"})
+    workshop.write({"src/requirements.txt": "../wheels/mine-1.0-py3-none-any.whl\n"})
+    again(aged(workshop))
+    own.wheel("mine", files={"mine.py": "2\n"})
+    assert why(workshop) == ("wheels/mine-1.0-py3-none-any.whl changed",)
+    assert workshop.build()["api"]["mine.py"] == b"2\n"
+
+
+@pytest.mark.parametrize("backend", ["uv", "pip"])
+def test_unpinned_stays_until_it_is_upgraded(
+    workshop: Workshop, wheelhouse: Wheelhouse, backend: str
+) -> None:
+    workshop.declare({"api": {"backend": backend}, "bare": {"entry": "bare"}})
+    workshop.write({"bare/app.py": HANDLER})
+
+    def version() -> str:
+        (wheel,) = workshop.manifest["api"]["wheels"]
+        return str(wheel["version"])
+
+    workshop.bundle(force=False)
+    wheelhouse.wheel("pure", "1.1")
+    assert again(workshop).status == "fresh"
+    workshop.bundle("api", force=True)
+    assert version() == "1.0"
+    upgraded = workshop.bundle(force=False, upgrade=True)
+    assert {name: one.reasons for name, one in upgraded.items()} == {"api": ("--upgrade",), "bare": ()}
+    assert version() == "1.1"
+    assert again(workshop).status == "fresh"
+    wheelhouse.folder.joinpath("pure-1.1-py3-none-any.whl").unlink()
+    workshop.bundle("api", force=True)
+    assert version() == "1.0", "what is no longer there is resolved anew"
+
+
+# --- layers
+
+
+def test_layers_of_a_function(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("both")
+    workshop.write({"common/requirements.txt": "both\n", "src/requirements.txt": "both\npure\n"})
+
+    def declare(**layer: object) -> None:
+        workshop.declare({"api": {"layers": ["common"]}}, {"common": {"entry": "common", **layer}})
+
+    declare()
+    workshop.bundle(force=False)
+    assert {one.status for one in workshop.bundle(force=False).values()} == {"fresh"}
+    workshop.write({"common/requirements.txt": "both==1.0\n"})
+    assert why(workshop) == ("common/requirements.txt changed",)
+    declare(exclude=["*.md"])
+    assert why(workshop) == ("layers changed",)
+    wheelhouse.wheel("both", "1.1")
+    workshop.write({"common/requirements.txt": "both\n"})
+    workshop.bundle(force=False, upgrade=True)
+    wheelhouse.wheel("both", "1.2")
+    workshop.bundle("common", force=False, upgrade=True)
+    result = again(workshop)
+    assert (result.status, result.reasons) == ("failed", ("layer common changed",))
+    assert workshop.bundle("api", upgrade=True)["api"].status == "built"
+
+
+# --- as users see it
+
+
+@pytest.fixture
+def project(tmp_path: Path, environ: dict[str, str]) -> Project:
+    made = Project(tmp_path / "project", environ)
+    made.write({"bundles.toml": functions("api"), "tasks.py": TASKS})
+    made.write({"src/main.py": HANDLER, "src/requirements.txt": "pure\n"})
+    return made
+
+
+def test_command(project: Project, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("pure")
+    assert project.invoke("bundle", "--all").code == 0
+    ran = project.invoke("bundle", "--all", "--json")
+    assert [one["status"] for one in ran.data["results"]] == ["fresh"]
+    assert project.invoke("bundle", "--all").err.splitlines()[-1] == "1 up to date in dist"
+    forced = project.invoke("bundle", "--all", "--force")
+    assert forced.err.splitlines()[-1] == "1 of 1 built in dist"
+    upgraded = project.invoke("bundle", "--all", "--upgrade", "--json")
+    assert [one["reasons"] for one in upgraded.data["results"]] == [["--upgrade"]]
+
+
+def test_plan_says_why(project: Project, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("pure")
+    assert project.invoke("plan").out.splitlines()[1].endswith("it was not built before")
+    project.invoke("bundle", "--all")
+    assert project.invoke("plan").out.splitlines()[1].endswith("up to date")
+    project.write({"bundles.toml": functions("api").replace("3.13", "3.12")})
+    assert project.invoke("plan", "--json").data["plan"][0]["reasons"] == ["runtime python3.13 → python3.12"]
