@@ -280,7 +280,9 @@ def test_plan_as_json(project: Project) -> None:
         "entry": "src",
         "handler": "main.handler",
         "runtime": "python3.13",
+        "runtimes": ["python3.13"],
         "arch": "arm64",
+        "layers": [],
         "tags": api["tags"],
         "backend": "uv",
         "format": "zip",
@@ -292,6 +294,20 @@ def test_plan_as_json(project: Project) -> None:
     assert api["tags"][0] == "manylinux_2_34_aarch64"
     assert (common["name"], common["kind"], common["handler"]) == ("common", "layer", None)
     assert artifacts(project.root / "dist") == []
+
+
+def test_plan_shows_layers_and_every_runtime(project: Project) -> None:
+    text = functions("api", extra='layers = ["common"]\n[layers.common]\nentry = "src"\n')
+    project.write({"bundles.toml": f'{text}runtimes = ["python3.12", "python3.13"]\n'})
+    ran = project.script("plan")
+    assert ran.code == 0, ran.err
+    header, api, common = (" ".join(line.split()) for line in ran.out.splitlines())
+    assert "requirements layers tags" in header
+    assert "none common manylinux" in api
+    assert "layer python3.12, python3.13 arm64" in common
+    rows = project.script("plan", "--json").data["plan"]
+    assert [row["runtimes"] for row in rows] == [["python3.13"], ["python3.12", "python3.13"]]
+    assert [row["layers"] for row in rows] == [["common"], []]
 
 
 def test_plan_of_a_name_that_is_none(project: Project) -> None:
