@@ -109,13 +109,22 @@ class Run:
         job: Job,
         target: Target,
         wanted: Requirements,
+        *,
         environ: Mapping[str, str],
         without: frozenset[Release],
+        place: Place,
     ) -> Order:
         """What a job asks the store for."""
         work = self.work(job, environ, wanted.secrets)
-        installer = self.backends.get(job.backend)
-        return Order(wanted=wanted, target=target, installer=installer, work=work, without=without)
+        return Order(
+            wanted=wanted,
+            target=target,
+            installer=self.backends.get(job.backend),
+            work=work,
+            without=without,
+            place=place,
+            output=job.output,
+        )
 
     def work(self, job: Job, environ: Mapping[str, str], secrets: frozenset[str] = frozenset()) -> Work:
         """What the commands of a job need around them."""
@@ -182,10 +191,13 @@ class Assembly:
         """What to look at before the next build; what hooks have made in the copy comes from the sources."""
         job, place = self._job, replace(self._place, staged=None)
         read: set[str] = set()
+        projects: dict[str, str] = {}
         for one in (contents, *contents.layers):
             for share in one.shares:
-                wanted = share.order.wanted
-                read |= {str(path) for path in (*wanted.files, *wanted.wheels) if not self._is_ours(path)}
+                wanted, local = share.order.wanted, share.found.local
+                files = (*wanted.files, *wanted.wheels, *local.files)
+                read |= {str(path) for path in files if not self._is_ours(path)}
+                projects |= {str(folder): digest for folder, digest in local.projects.items()}
         for layer in contents.layers:
             read |= {f"{layer.job.sources}/{path}" for path in layer.seen}
         others = {
@@ -196,6 +208,7 @@ class Assembly:
             sources=contents.seen,
             folders=contents.folders,
             others=others,
+            projects=projects,
             absent=absent,
             layers={layer.job.name: layer.wheels for layer in contents.layers},
         )
@@ -245,7 +258,9 @@ class Assembly:
 
     def _share(self, target: Target, wanted: Requirements, layers: tuple[Contents, ...]) -> Share:
         without = layering.carried(layers, target)
-        order = self._run.order(self._job, target, wanted, self._environ, without)
+        order = self._run.order(
+            self._job, target, wanted, environ=self._environ, without=without, place=self._place
+        )
         found = self._run.store.dependencies(order)
         site = self._job.site(target)
         return Share(target=target, site=site, order=order, found=found, kept=frozenset(found.files))

@@ -1,4 +1,4 @@
-"""What is kept between runs: installed dependency sets and their compressed form.
+"""What is kept between runs: installed dependency sets, their compressed form, and wheels built here.
 
 Everything in here can be made again. An entry appears in one step, is checked by its reader before use, and
 goes when the cache grows over its limit, the longest unused first.
@@ -24,7 +24,7 @@ FOLDER_VARIABLE = "LAMBDA_BUNDLE_CACHE"
 LIMIT_VARIABLE = "LAMBDA_BUNDLE_CACHE_LIMIT"
 DEFAULT_LIMIT = 5_000_000_000
 """Bytes."""
-KINDS = ("sets", "packs", "resolutions", "builds")
+KINDS = ("sets", "packs", "wheels", "resolutions", "builds")
 _IN_USE = 3600.0
 """Seconds for which an entry that was used stays, whatever the limit says: another run may be reading it."""
 _ABANDONED = 86400.0
@@ -71,6 +71,17 @@ class Cache:
                 message=f"the cache cannot be used: {error.strerror or error}",
                 where=Where(file=str(error.filename or self.root)),
                 hint=f"see that it is a folder, writable and with room, or name another in {FOLDER_VARIABLE}",
+            )
+        )
+
+    def vanished(self, path: Path) -> BundleError:
+        """The error for an entry that cannot be read although it was just made."""
+        return BundleError(
+            Problem(
+                code=Code.CACHE_UNUSABLE,
+                message="what was just written to the cache is not there, or not the same",
+                where=Where(file=str(path)),
+                hint="look at the disk; `invoke cache --clear` empties the cache",
             )
         )
 

@@ -63,6 +63,7 @@ class Code(str, Enum):
     CONFLICT = f"{PREFIX}Conflict"
     SPLIT_PACKAGE = f"{PREFIX}SplitPackage"
     LAYER_CONFLICT = f"{PREFIX}LayerConflict"
+    IMPURE_WHEEL = f"{PREFIX}ImpureWheel"
     HASH_MISMATCH = f"{PREFIX}HashMismatch"
     HASH_MISSING = f"{PREFIX}HashMissing"
     INDEX_UNREACHABLE = f"{PREFIX}IndexUnreachable"

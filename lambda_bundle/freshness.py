@@ -47,6 +47,8 @@ class Inputs:
     """Every folder of the entry that was looked through; absolute."""
     others: Mapping[str, Seen] = field(default_factory=dict)
     """What else was read; absolute."""
+    projects: Mapping[str, str] = field(default_factory=dict)
+    """The digest of each local project that was built, by its folder; absolute."""
     absent: tuple[str, ...] = ()
     """What was looked for in vain; absolute. It would change what is built."""
     layers: Mapping[str, Sequence[Wheel]] = field(default_factory=dict)
@@ -81,6 +83,7 @@ class Freshness:
             judge = _Judge(job, record, self._began)
             reasons = list(_differences(record["settings"], self._settings(job)))
             reasons = reasons or [*judge.sources(), *judge.others(self._is_there), *judge.layers(rows)]
+            reasons = reasons or list(judge.projects())
             reasons += judge.artifact(rows.get(job.name))
             if reasons:
                 return Verdict(reasons=tuple(reasons))
@@ -106,6 +109,7 @@ class Freshness:
             "sources": {path: self._seen(seen) for path, seen in inputs.sources.items()},
             "folders": {path: self._settled(one) for path, one in inputs.folders.items()},
             "others": {path: self._seen(seen) for path, seen in inputs.others.items()},
+            "projects": dict(inputs.projects),
             "absent": list(inputs.absent),
             "layers": {name: _files_of(wheels) for name, wheels in inputs.layers.items()},
             "row": row(result, artifact),
@@ -199,6 +203,21 @@ class _Judge:
             if not self._is_same(path, recorded, path):
                 yield f"{self._shown(path)} {'changed' if os.path.lexists(path) else 'removed'}"
         yield from (f"{self._shown(path)} added" for path in self._record["absent"] if is_there(path))
+
+    def projects(self) -> Iterator[str]:
+        """Which of the local projects that were built have changed."""
+        recorded: dict[str, str] = self._record["projects"]
+        if not recorded:
+            return
+        from lambda_bundle import local  # noqa: PLC0415 - few have any
+
+        for path, digest in recorded.items():
+            try:
+                current = local.look(Path(path), skip=self._job.output).digest
+            except BundleError:
+                current = None
+            if current != digest:
+                yield f"{self._shown(path)} changed"
 
     def layers(self, rows: Mapping[str, Any]) -> Iterator[str]:
         """Which layers carry something else now; those that were not built say nothing."""

@@ -27,6 +27,7 @@ from packaging.utils import (
 
 from lambda_bundle.errors import BundleError
 from lambda_bundle.installers import (
+    BUILD_ENVIRONMENT,
     ONLY_BINARY,
     Work,
     allowed_hashes,
@@ -47,7 +48,7 @@ from lambda_bundle.installers import (
 )
 from lambda_bundle.lock import Unfit, Wheel, fits, newest, promised, wheel_file
 from lambda_bundle.process import Completed
-from lambda_bundle.reqfile import Requirement, Requirements
+from lambda_bundle.reqfile import NO_REQUIREMENTS, Options, Requirement, Requirements
 from lambda_bundle.targets import Target
 from lambda_bundle.unpack import unpack
 
@@ -95,13 +96,21 @@ class Pip:
         allowed = allowed_hashes(wanted)
         hashed = wanted.options.require_hashes
         lines = [_exact(wheel, promised(wheel, allowed), hashed=hashed) for wheel in wheels]
-        name = work.write("install.txt", [*option_lines(wanted), *lines])
+        name = work.write("install.txt", [*option_lines(wanted.options), *lines])
         with TemporaryDirectory(dir=work.folder) as folder:
             completed = self._run(download_arguments(target, name, folder), target, work)
             if completed.code:
                 raise _failure(completed, wanted, work)
             for wheel in sorted(wheels, key=lambda one: one.name):
                 unpack(Path(folder, wheel.filename), into)
+
+    def build(self, project: Path, into: Path, wanted: Requirements, work: Work) -> None:
+        """See `Installer.build`."""
+        name = work.write("build.txt", [*option_lines(wanted.options), project.as_uri()])
+        environ = {**_ENVIRONMENT, **(_OFFLINE if work.offline else {}), **BUILD_ENVIRONMENT}
+        completed = work.run([*self._command, *build_arguments(name, into)], **environ)
+        if completed.code:
+            raise _failure(completed, NO_REQUIREMENTS, work)
 
     def _run(self, arguments: list[str], target: Target, work: Work) -> Completed:
         # --only-binary does not keep pip from building what a distribution requires by URL. A build has pip
@@ -145,7 +154,7 @@ class Pip:
     ) -> Report | Completed:
         hashed = wanted.options.require_hashes
         lines = [_line(one, one.hashes if hashed else ()) for one in wanted.requirements]
-        work.write("requirements.in", [*option_lines(wanted), *lines, *added])
+        work.write("requirements.in", [*option_lines(wanted.options), *lines, *added])
         work.write("constraints.txt", [*(one.line for one in wanted.constraints), *exclusions(unfit)])
         completed = self._run(report_arguments(target, alone=alone), target, work)
         if completed.code:
@@ -182,7 +191,7 @@ class Pip:
         pip says the same of a typo, a 401 and a missing wheel: what it has seen on its way tells them apart.
         """
         name = canonicalize_name(requirement.name)
-        work.write("requirements.in", [*option_lines(wanted), str(requirement)])
+        work.write("requirements.in", [*option_lines(wanted.options), str(requirement)])
         work.write("constraints.txt", [one.line for one in wanted.constraints])
         told = self._run([*report_arguments(target, alone=True), "-vv"], target, work).output
         links = _Links(told, name)
@@ -443,10 +452,19 @@ def download_arguments(target: Target, file: str, folder: str) -> list[str]:
     ]
 
 
-def option_lines(wanted: Requirements) -> list[str]:
+def build_arguments(file: str, into: Path) -> list[str]:
+    """`pip wheel` of the project that a file names; what the build needs is not built in turn."""
+    return [
+        *("wheel", "--requirement", file, "--wheel-dir", str(into), "--no-deps", "--ignore-requires-python"),
+        *ONLY_BINARY,
+        *("--no-input", "--progress-bar", "off"),
+    ]
+
+
+def option_lines(options: Options) -> list[str]:
     """The options of the requirements as lines of a file: pip knows them all there."""
     return [
-        *index_lines(wanted.options),
-        *(["--pre"] if wanted.options.pre else []),
-        *(f"--trusted-host {host}" for host in wanted.options.trusted_hosts),
+        *index_lines(options),
+        *(["--pre"] if options.pre else []),
+        *(f"--trusted-host {host}" for host in options.trusted_hosts),
     ]

@@ -20,6 +20,7 @@ from packaging.version import Version
 
 from lambda_bundle.errors import BundleError
 from lambda_bundle.installers import (
+    BUILD_ENVIRONMENT,
     ONLY_BINARY,
     Work,
     allowed_hashes,
@@ -41,7 +42,7 @@ from lambda_bundle.installers import (
 )
 from lambda_bundle.lock import Candidates, Unfit, Wheel, pick, promised, wheel_file
 from lambda_bundle.process import Completed
-from lambda_bundle.reqfile import Options, Requirements
+from lambda_bundle.reqfile import NO_REQUIREMENTS, Options, Requirements
 from lambda_bundle.targets import Target
 
 _GLIBCS = (17, 28, *range(31, 41))
@@ -54,6 +55,8 @@ _PERMISSIVE = {
     "linux": "{machine}-manylinux_2_40",
 }
 """Platforms for installing wheels that are chosen already."""
+
+_BUILD = {**BUILD_ENVIRONMENT, "UV_NO_BINARY": "0", "UV_NO_BINARY_PACKAGE": ""}
 
 
 class Uv:
@@ -97,7 +100,15 @@ class Uv:
             if completed.code:
                 raise _failure(completed, wanted)
 
-    def _run(self, arguments: list[str], wanted: Requirements, work: Work) -> Completed:
+    def build(self, project: Path, into: Path, wanted: Requirements, work: Work) -> None:
+        """See `Installer.build`."""
+        work.write("pyproject.toml", _project(wanted.options))
+        arguments = build_arguments(project, into, options=wanted.options)
+        completed = self._run(arguments, wanted, work, **_BUILD)
+        if completed.code:
+            raise _failure(completed, NO_REQUIREMENTS)
+
+    def _run(self, arguments: list[str], wanted: Requirements, work: Work, **told: str) -> Completed:
         # As in pip, the --index-url of a requirements file outdoes the environment; it may hold a password.
         url = wanted.options.index_url
         environ = {"UV_DEFAULT_INDEX": url} if url else {}
@@ -107,7 +118,7 @@ class Uv:
             # A query most often is a secret, and uv notes it in its cache, readable for everyone.
             environ["UV_CACHE_DIR"] = str(work.folder / "uv-cache")
         # One after the other: where two wheels bring the same path, uv's threads race for it.
-        return work.run([self._command, *arguments], **environ, UV_CONCURRENT_INSTALLS="1")
+        return work.run([self._command, *arguments], **environ, **told, UV_CONCURRENT_INSTALLS="1")
 
     def _compile(
         self, wanted: Requirements, target: Target, work: Work, unfit: Iterable[Unfit]
@@ -365,6 +376,16 @@ def install_arguments(target: Target, place: str, into: Path, file: str, *, opti
         *("--python-version", target.full_version, "--python-platform", place, "--no-installer-metadata"),
         # What is kept must not change with uv's own cache, nor that with what is kept: no hard links.
         *("--link-mode", "copy"),
+        *_insecure(options),
+    ]
+
+
+def build_arguments(project: Path, into: Path, *, options: Options) -> list[str]:
+    """`uv build` of the project in a folder; what the build needs is not built in turn."""
+    return [
+        *("build", str(project), "--wheel", "--out-dir", str(into), "--no-create-gitignore"),
+        *("--python", sys.executable, "--no-python-downloads", "--no-build", "--no-sources"),
+        *("--no-progress", "--color", "never"),
         *_insecure(options),
     ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -48,12 +48,21 @@ class Work:
             secrets=self.secrets,
         )
 
+    def without(self, *names: str) -> Work:
+        """The same without these variables."""
+        kept = {name: value for name, value in self.environ.items() if name not in names}
+        return replace(self, environ=kept)
+
     def write(self, name: str, lines: Iterable[str]) -> str:
         """Write a file into the private folder (only the user can read it: index URLs hold passwords)."""
         path = self.folder / name
         path.touch(mode=0o600)
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         return name
+
+
+BUILD_ENVIRONMENT = {"SOURCE_DATE_EPOCH": "315532800"}
+"""For builds: what asks for the time gets 1980-01-01, the first that a zip can hold."""
 
 
 class Installer(Protocol):
@@ -75,6 +84,13 @@ class Installer(Protocol):
         self, wheels: tuple[Wheel, ...], wanted: Requirements, target: Target, into: Path, work: Work
     ) -> None:
         """Install exactly these wheels into an empty folder. Raises `BundleError`."""
+
+    def build(self, project: Path, into: Path, wanted: Requirements, work: Work) -> None:
+        """Build a wheel of the project in a folder into another one, without its dependencies.
+
+        What the build itself needs comes from the indexes of the requirements, as wheels. Raises
+        `BundleError`.
+        """
 
 
 def allowed_hashes(wanted: Requirements) -> dict[str, tuple[str, ...]]:

@@ -8,13 +8,14 @@ of markers, variables, nesting and relative paths, so that every installer reads
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import url2pathname
 
 from packaging import requirements as pep508
@@ -127,9 +128,10 @@ def read(
     `environ` fills `${VARIABLES}`; `shown` turns a path into what the user knows it by; `resolve` turns the
     folder of a file and a relative path in that file into an absolute path.
 
-    Raises `BundleError` with every problem at once: `REQUIREMENTS_MISSING` for a file or local wheel that
-    cannot be read, `SOURCE_REQUIREMENT` for what only a build could install, `HASH_MISSING` where hashes are
-    asked for (pip's page "Secure installs"), `INVALID_REQUIREMENT` for all else.
+    Folders, source archives and git repositories become `sources`, editable ones too: what is installed is
+    a wheel of them. Raises `BundleError` with every problem at once: `REQUIREMENTS_MISSING` for a file or
+    folder that is not there, `SOURCE_REQUIREMENT` for what nothing here can build, `HASH_MISSING` where
+    hashes are asked for (pip's page "Secure installs"), `INVALID_REQUIREMENT` for all else.
     """
     reader = _Reader(markers=markers, environ=environ, shown=shown, resolve=resolve)
     try:
@@ -142,6 +144,7 @@ def read(
         options=_merge(reader.options),
         files=_unique(reader.files),
         secrets=frozenset(reader.secrets),
+        sources=_unique(reader.sources),
     )
     problems = _unique((*reader.problems, *_unhashed(found)))
     if problems:
@@ -157,6 +160,11 @@ _DRIVE = re.compile(r"[a-z]:/", re.IGNORECASE)
 _NAMED = re.compile(r"[a-z0-9][a-z0-9._-]*\s*(\[[^\]]*\])?\s*@", re.IGNORECASE)
 _BARE = re.compile(r"[./\\~]|[^<>=!~]*[/\\]|.*\.(whl|zip|tar|tar\.\w+|tgz|tbz|txz|tlz|txt)$", re.IGNORECASE)
 _WHEEL = re.compile(r"(?P<base>.*?(?P<file>[^/\\]*\.whl))(\?[^#]*)?(?P<fragment>#.*)?", re.IGNORECASE)
+_EDITABLE = re.compile(r"(?:-e\s*|--editable(?:\s*=\s*|\s+))(?P<place>[^\s-].*)", re.DOTALL)
+_ARCHIVE = re.compile(r".*\.(zip|tar|tgz|tbz|tbz2|txz|tar\.(gz|bz2|xz))", re.IGNORECASE | re.DOTALL)
+_REPOSITORY = re.compile(r"git\+(?:https?|ssh|git|file)://[^\s]+", re.IGNORECASE)
+_SCP = re.compile(r"(?:git\+)?(?:ssh://)?(?P<host>[\w.-]+@[\w.-]+):(?P<path>(?!\d+/)[^/\s].*)")
+_FRAGMENT = re.compile(r"#([^#]*=[^#]*)$")
 _URL_HASH = re.compile(r"[#&](sha256|sha384|sha512)=([^&]*)")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 _PIN = re.compile(r"={2,3}[^,*]+")
@@ -187,6 +195,10 @@ _REFUSED = {
     "--only-final": "leave it out: without --pre, a pre-release is taken only where it is asked for",
 }
 
+_UNNAMED = "unnamed"
+"""Stands for the name of a project that has none in the line."""
+_EGG = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[(?P<extras>[^\]]*)\])?")
+
 _MISTAKES = (
     (r"pip3? +install +(.+)", r"only what follows belongs here: \1"),
     (r"([\w.-]+) *=([<>]) *([\w.]+)", r"did you mean \1\2=\3?"),
@@ -196,7 +208,10 @@ _MISTAKES = (
     ("", "a requirement looks like name, name[extra]>=2,<3 or name @ URL of a wheel"),
 )
 _MARKER_HINT = 'a marker looks like this: name; python_version < "3.13" and sys_platform == "linux"'
-_SOURCE_HINT = "build a wheel of it and name the path of that wheel here, or publish the wheel to an index"
+_SOURCE_HINT = "name a folder, a source archive or a git repository (git+https://…@v1), or a wheel of it"
+_GIT_HINT = "write git+ssh://git@host/path@reference"
+_CONSTRAINT_HINT = "a constraint says which versions may be taken: write the project itself as a requirement"
+_NAMED_HINT = 'name what has no wheels in `sdists` of bundles.toml: sdists = ["name"]'
 _HASH_HINT = "add --hash=sha256:… (`pip hash` prints it), or compile the file anew with hashes for all"
 
 
@@ -221,9 +236,8 @@ class _Line:
     def invalid(self, why: str, hint: str | None = None) -> BundleError:
         return _error(Code.INVALID_REQUIREMENT, f"{self.quoted} {why}", self.where, hint)
 
-    def source(self) -> BundleError:
-        message = f"{self.quoted} would be built from source, and only wheels are installed"
-        return _error(Code.SOURCE_REQUIREMENT, message, self.where, _SOURCE_HINT)
+    def source(self, why: str, hint: str = _SOURCE_HINT) -> BundleError:
+        return _error(Code.SOURCE_REQUIREMENT, f"{self.quoted} {why}", self.where, hint)
 
 
 def _error(code: Code, message: str, where: Where, hint: str | None = None) -> BundleError:
@@ -245,6 +259,7 @@ class _Reader:
     requirements: list[Requirement] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
     options: list[tuple[str, str]] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     secrets: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
@@ -298,6 +313,10 @@ class _Reader:
         return text
 
     def _line(self, line: _Line) -> None:
+        editable = _EDITABLE.fullmatch(line.text)
+        if editable:  # uv writes a marker behind it, which pip would not see
+            self._requirement(line, _unquoted(editable["place"]), ())
+            return
         # pip's rule: options begin at the first word with a dash, and only they are split as by a shell.
         text, *rest = re.split(r"(?:^|\s)(?=-)", line.text, maxsplit=1)
         options = _options(line, "".join(rest))
@@ -310,8 +329,11 @@ class _Reader:
     def _option(self, line: _Line, name: str, value: str) -> None:
         if name in _OF_ONE:
             raise line.invalid("belongs to a requirement", "end the line of the requirement with a backslash")
-        if name == "--editable" or (name == "--no-binary" and value != ":none:"):
-            raise line.source()
+        if name == "--editable":
+            self._requirement(line, value, ())
+            return
+        if name == "--no-binary" and value != ":none:":
+            raise line.source("asks for builds, and only wheels are installed", _NAMED_HINT)
         if name in {"--requirement", "--constraint"}:
             self._nested(line, value, constraint=name == "--constraint")
         if name == "--find-links" and not _URL.match(value):
@@ -328,7 +350,7 @@ class _Reader:
 
     def _path(self, line: _Line, text: str) -> Path:
         if text.lower().startswith("file:"):
-            text = _file_path(text)
+            text = file_path(text)
         text = text.replace("\\", "/")  # a file that was written on Windows means the same elsewhere
         absolute = _DRIVE.match(text) or Path(text).is_absolute()
         return Path(text) if absolute else self.resolve(line.folder, text)
@@ -337,25 +359,36 @@ class _Reader:
         if hashes:
             self.options.append(("--require-hashes", ""))
         head, marker = _split_marker(text)
+        if _SCP.fullmatch(head):
+            raise line.invalid("is how git alone writes it", _GIT_HINT)
         parsed, place = _parse(line, head)
         if not _holds(line, marker, self.markers):
             return
         if line.constraint and parsed.extras:
             raise line.invalid("has extras, which a constraint cannot have")
+        extras = tuple(sorted(map(canonicalize_name, parsed.extras)))
+        hashes = _unique((*hashes, *(_hash(line, ":".join(pair)) for pair in _URL_HASH.findall(place))))
+        wheel = None if _VCS.match(place) else _WHEEL.fullmatch(place)
+        if place and wheel is None:
+            name = None if parsed.name == _UNNAMED else canonicalize_name(parsed.name)
+            source = self._source(line, place, name)
+            if line.constraint:
+                raise line.source("would be built from source, and a constraint cannot be", _CONSTRAINT_HINT)
+            self.sources.append(replace(source, extras=_unique((*extras, *source.extras)), hashes=hashes))
+            return
         requirement = Requirement(
             name=canonicalize_name(parsed.name),
             specifier=str(parsed.specifier),
-            extras=tuple(sorted(map(canonicalize_name, parsed.extras))),
-            url=self._url(line, parsed.name, place) if place else None,
-            hashes=_unique((*hashes, *(_hash(line, ":".join(pair)) for pair in _URL_HASH.findall(place)))),
+            extras=extras,
+            url=self._url(line, parsed.name, wheel) if wheel else None,
+            hashes=hashes,
             where=line.where,
         )
         (self.constraints if line.constraint else self.requirements).append(requirement)
 
-    def _url(self, line: _Line, name: str, place: str) -> str:
-        wheel, told, url = _WHEEL.fullmatch(place), _wheel_name(line, place), _URL.match(place)
-        if wheel is None or told is None:
-            raise line.source()
+    def _url(self, line: _Line, name: str, wheel: re.Match[str]) -> str:
+        place = wheel[0]
+        told, url = _wheel_name(line, place), _URL.match(place)
         if told != canonicalize_name(name):
             raise line.invalid(f"names a wheel of {told}")
         if url and url["scheme"]:
@@ -366,6 +399,38 @@ class _Reader:
         if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where a name is too long
             raise self._missing(path, line.where)
         return path.as_uri() + (wheel["fragment"] or "")
+
+    def _source(self, line: _Line, place: str, name: str | None) -> Source:
+        """What has to be built, at a place that is no wheel."""
+        bare, *fragment = _FRAGMENT.split(place)
+        told = parse_qs("".join(fragment))
+        egg = _EGG.fullmatch(told.get("egg", [""])[-1])
+        extras = re.findall(r"[\w.-]+", egg["extras"] or "") if egg else ()
+        source = Source(
+            name=name or (canonicalize_name(egg["name"]) if egg else None),
+            where=line.where,
+            subdirectory=_inside(line, told.get("subdirectory", [""])[-1]),
+            extras=tuple(sorted(map(canonicalize_name, extras))),
+        )
+        url = _URL.match(bare)
+        if _VCS.match(bare):
+            return replace(source, url=_repository(line, bare))
+        if url and url["scheme"]:
+            if url["scheme"].lower() not in {"http", "https"}:
+                raise line.invalid("has a URL that is neither http, https, file nor git")
+            if not _ARCHIVE.fullmatch(unquote(bare.partition("?")[0])):
+                raise line.source("names neither a wheel nor a source archive")
+            return replace(source, url=bare)
+        if "://" in place and not url:
+            raise line.invalid("is not a requirement", _mistake(_mask_url(line.written)))
+        path = self._path(line, bare)
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a name is too long
+            return replace(source, folder=path / source.subdirectory if source.subdirectory else path)
+        if not os.path.isfile(path):  # noqa: PTH113 - see above
+            raise self._missing(path, line.where)
+        if not _ARCHIVE.fullmatch(path.name):
+            raise line.source("names a file that is neither a wheel nor a source archive")
+        return replace(source, url=path.as_uri())
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -456,7 +521,7 @@ def _parse(line: _Line, head: str) -> tuple[pep508.Requirement, str]:
     elif place.lower().endswith(".txt") and not _URL.match(place):
         raise line.invalid("names a file of requirements", "write -r before it")
     else:
-        head = f"{_wheel_name(line, place) or 'unnamed'}{extras} @ place"
+        head = f"{_wheel_name(line, place) or _UNNAMED}{extras} @ place"
     try:
         parsed = pep508.Requirement(head)
     except pep508.InvalidRequirement:
@@ -482,13 +547,36 @@ def _wheel_name(line: _Line, place: str) -> str | None:
         raise line.invalid("does not have the file name of a wheel", hint) from None
 
 
-def _file_path(url: str) -> str:
+def file_path(url: str) -> str:
     """The path in a file URL (RFC 8089), with the host of a Windows share."""
     path, host = url[len("file:") :], ""
     if path.startswith("//"):
         host, slash, path = path[2:].partition("/")
         path = slash + path
     return ("" if host in {"", "localhost"} else f"//{host}") + url2pathname(path)
+
+
+def _repository(line: _Line, text: str) -> str:
+    """The URL of a git repository with its reference, as PEP 440 writes it."""
+    if _SCP.fullmatch(text):
+        raise line.invalid("is how git alone writes it", _GIT_HINT)
+    if _REPOSITORY.fullmatch(text):
+        return f"git{text[3:]}"
+    raise line.source("is of a kind that cannot be fetched: of version control systems, only git")
+
+
+def _inside(line: _Line, subdirectory: str) -> str | None:
+    """A folder of the archive or the repository; None where the project is at the root."""
+    path = posixpath.normpath(subdirectory.replace("\\", "/"))
+    if path.startswith(("/", "..")):
+        raise line.invalid("has a subdirectory that is outside")
+    return None if path == "." else path
+
+
+def _unquoted(text: str) -> str:
+    """The place of an editable project: quoted as a shell wants it, or not."""
+    match = re.match(r"""(["'])(?P<place>.*?)\1(?P<rest>.*)""", text, re.DOTALL)
+    return match["place"] + match["rest"] if match else text
 
 
 def _unhashed(found: Requirements) -> Iterator[Problem]:
@@ -501,6 +589,12 @@ def _unhashed(found: Requirements) -> Iterator[Problem]:
         else:
             continue
         yield Problem(code=Code.HASH_MISSING, message=message, where=requirement.where, hint=_HASH_HINT)
+    for source in found.sources if found.options.require_hashes else ():
+        # Folders are the user's own, and a commit is a hash.
+        if source.url and not source.url.startswith("git+") and not source.hashes:
+            what = source.name or _mask_url(source.url)
+            message = f"{what} has no hash, and where any requirement has one, all need theirs"
+            yield Problem(code=Code.HASH_MISSING, message=message, where=source.where, hint=_HASH_HINT)
 
 
 def _merge(found: list[tuple[str, str]]) -> Options:

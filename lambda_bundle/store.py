@@ -15,28 +15,30 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, TypeVar
+from typing import Any
 
 from lambda_bundle import __version__
+from lambda_bundle.builder import NOTHING_LOCAL, Builder, Local, Setting
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installed import Distribution, contested, distributions, record_hash, tidy
 from lambda_bundle.installers import Installer, Work, no_fit
-from lambda_bundle.lock import Release, Source, Unfit, Wheel, pick
+from lambda_bundle.lock import Release, Unfit, Wheel, pick
 from lambda_bundle.members import Pack, compressor, open_pack, write_pack
 from lambda_bundle.needs import kept, skip_unused
+from lambda_bundle.once import Once
 from lambda_bundle.process import mask
+from lambda_bundle.projects import Place
 from lambda_bundle.reqfile import Requirements
 from lambda_bundle.resolutions import Resolutions, choosing
 from lambda_bundle.stage import file_mode, folders_of, scan
 from lambda_bundle.targets import Target
 
-_T = TypeVar("_T")
 _SET, _TREE = "set.json", "tree"
 
 
@@ -67,6 +69,8 @@ class DependencySet:
     folders: Mapping[str, str]
     """Each folder, with a file that lies in it."""
     warnings: tuple[Problem, ...] = ()
+    local: Local = NOTHING_LOCAL
+    """What of this machine took part, as this caller knows it."""
 
     def owner(self, path: str) -> str:
         """The distribution that brought a path, for messages."""
@@ -107,10 +111,17 @@ class Order:
     work: Work
     without: frozenset[Release] = frozenset()
     """What is there already, and is not to be installed."""
+    place: Place = field(default_factory=lambda: Place(root=Path(), entry=Path()))
+    """Where relative paths lead, and how paths are shown."""
+    output: Path | None = None
+    """A folder that is no part of any local project."""
 
     @property
     def key(self) -> str:
-        """What makes two orders the same in one run: all that can change the outcome, and no place."""
+        """What makes two orders the same in one run: all that can change the outcome, and no place.
+
+        Sources are wheels by then, at paths that say their content.
+        """
         passing = [sorted(self.work.environ.items()), self.work.timeout, sorted(self.without)]
         return _hash([*self._asked(), *passing])
 
@@ -150,6 +161,18 @@ class Order:
             found = self.installer.resolve(wanted, self.target, self.work, unfit)
         return tuple(sorted((*locked, *found), key=lambda wheel: wheel.name))
 
+    @property
+    def setting(self) -> Setting:
+        """What there is around the builds."""
+        return Setting(
+            installer=self.installer,
+            work=self.work,
+            wanted=self.wanted,
+            target=self.target,
+            place=self.place,
+            skip=self.output,
+        )
+
     def install(self, wheels: Iterable[Wheel], folder: Path) -> None:
         """Install some of the wheels that it resolves to."""
         self.installer.install(tuple(wheels), self.wanted, self.target, folder, self.work)
@@ -161,58 +184,57 @@ class Store:
     def __init__(
         self, cache: Cache, pool: Executor, *, deflating: Executor | None = None, upgrade: bool = False
     ) -> None:
-        self._cache, self._pool, self._deflating = cache, pool, deflating
+        self._cache, self._once, self._deflating = cache, Once(pool), deflating
+        self._builder = Builder(cache, self._once)
         self._resolutions = Resolutions(cache, upgrade=upgrade)
         self._run = token_hex(8)
         self._lock = threading.Lock()
-        self._futures: dict[tuple[str, str], Future[Any]] = {}
         self._asked: dict[str, Requirements] = {}
         self._fetching: dict[str, threading.Lock] = {}
         self._fetched: set[str] = set()
-        self.grown = False
+        self._installed = False
+
+    @property
+    def grown(self) -> bool:
         """Whether anything was added to the cache."""
+        return self._installed or self._builder.grown
 
     def dependencies(self, order: Order) -> DependencySet:
         """The dependency set for these requirements.
 
         Raises `BundleError`, with the places of the requirements as this caller wrote them.
         """
-        if order.wanted.sources:
-            raise _unbuilt(order.wanted.sources)
-        if not order.wanted.requirements and not order.wanted.candidates:
+        wanted, local = order.wanted, NOTHING_LOCAL
+        if wanted.sources:
+            wanted, local = self._builder.wheels(wanted, order.setting)
+            order = replace(order, wanted=wanted)
+        if not wanted.requirements and not wanted.candidates:
             return NOTHING
-        asked = self._asked.setdefault(order.key, order.wanted)
+        asked = self._asked.setdefault(order.key, wanted)
         try:
             # Whoever comes first to the making: the places in an error are those of `asked`.
-            return self._once("set", order.key, lambda: self._make(replace(order, wanted=asked)))
+            found = self._once.get("set", order.key, lambda: self._make(replace(order, wanted=asked)))
         except BundleError as error:
-            raise _relocate(error, asked, order.wanted) from None
+            raise _relocate(error, asked, wanted) from None
+        return replace(found, local=local) if local != NOTHING_LOCAL else found
 
     def tree(self, found: DependencySet, order: Order) -> dict[str, Path]:
         """Where each file of a set is on disk; a set that was damaged is made anew first."""
         if found.key:
-            self._once("whole", found.key, lambda: self._mend(found, order))
+            self._once.get("whole", found.key, lambda: self._mend(found, order))
         return {path: found.folder / path for path in found.files}
 
     def pack(self, found: DependencySet, order: Order, prefix: str, check: Callable[[], None]) -> Pack:
         """The compressed form of a set, with a prefix before every path; checked against its hash."""
         key = _hash([found.key, prefix, compressor()])
         path = self._cache.path("packs", key)
-        pack = self._once("pack", key, lambda: open_pack(path))
+        pack = self._once.get("pack", key, lambda: open_pack(path))
         if pack is None:
             tree = {f"{prefix}{name}": source for name, source in self.tree(found, order).items()}
-            pack = self._once("new pack", key, lambda: self._write_pack(tree, path, check))
+            pack = self._once.get("new pack", key, lambda: self._write_pack(tree, path, check))
         with self._cache.guarding():
             self._cache.use(path)
         return pack
-
-    def _once(self, kind: str, key: str, make: Callable[[], _T]) -> _T:
-        """What `make` returns; made once, however many threads ask for it."""
-        with self._lock:
-            if (kind, key) not in self._futures:
-                self._futures[kind, key] = self._pool.submit(make)
-            future: Future[_T] = self._futures[kind, key]
-        return future.result()
 
     def _mend(self, found: DependencySet, order: Order) -> None:
         if not found.is_whole():
@@ -221,7 +243,7 @@ class Store:
             self._install(order, found.wheels, found.key)
 
     def _write_pack(self, tree: Mapping[str, Path], path: Path, check: Callable[[], None]) -> Pack:
-        self.grown = True
+        self._installed = True
         with self._cache.guarding(), self._cache.making(path) as folder:
             pack = open_pack(path)  # another process may have been quicker
             if pack is None:
@@ -229,7 +251,7 @@ class Store:
                 self._cache.keep(folder, path)
                 pack = open_pack(path)
         if pack is None:
-            raise BundleError(_vanished(path))
+            raise self._cache.vanished(path)
         return pack
 
     def _make(self, order: Order) -> DependencySet:
@@ -280,7 +302,7 @@ class Store:
         return tuple(wheel for wheel in wheels if wheel.name in names), warnings
 
     def _install(self, order: Order, wheels: tuple[Wheel, ...], key: str) -> DependencySet:
-        self.grown = True
+        self._installed = True
         with (
             self._cache.guarding(),
             tempfile.TemporaryDirectory(dir=self._cache.scratch("sets"), prefix=".") as scratch,
@@ -325,7 +347,7 @@ class Store:
                 self._cache.keep(made, path)
                 kept = _read_set(path, key, wheels)
         if kept is None:
-            raise BundleError(_vanished(path))
+            raise self._cache.vanished(path)
         return kept
 
     @contextmanager
@@ -402,29 +424,6 @@ def _read_set(path: Path, key: str, wheels: tuple[Wheel, ...]) -> DependencySet 
         hashes={name: file.sha256 for name, file in files.items()},
         folders=folders_of(files),
         warnings=warnings,
-    )
-
-
-def _unbuilt(sources: Iterable[Source]) -> BundleError:
-    return BundleError(
-        *(
-            Problem(
-                code=Code.SOURCE_REQUIREMENT,
-                message=f"{one.name or one.folder or one.url} would be built, and only wheels are installed",
-                where=one.where,
-                hint="build a wheel of it, and name that",
-            )
-            for one in sources
-        )
-    )
-
-
-def _vanished(path: Path) -> Problem:
-    return Problem(
-        code=Code.CACHE_UNUSABLE,
-        message="what was just written to the cache is not there, or not the same",
-        where=Where(file=str(path)),
-        hint="look at the disk; `invoke cache --clear` empties the cache",
     )
 
 

@@ -29,7 +29,8 @@ ORDER = [
     # what is kept between runs
     *("stamps", "cache", "resolutions"),
     # from sources and wheels to artifacts
-    *("stage", "members", "store", "contents", "layers", "limits"),
+    *("stage", "members", "once", "git", "local", "purewheel", "sdist", "builder"),
+    *("store", "contents", "layers", "limits"),
     *("result", "archive", "manifest", "freshness", "assembly", "pool", "pipeline", "clean"),
     # running an artifact
     *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
@@ -49,7 +50,7 @@ ROOMS = {
     "pydantic": {"config"},
     "rich": {"console"},
     "subprocess": {"process"},
-    "tomli": {"config", "installer_uv", "positions", "projects"},
+    "tomli": {"config", "installer_uv", "positions", "projects", "local"},
     "uv": {"exports"},
 }
 

@@ -25,6 +25,7 @@ import pytest
 import tomli
 from elffiles import Elf
 from invoke.program import Program
+from localcode import project
 from loopback import Index, serving
 from packaging.requirements import Requirement
 from test_architecture import ORDER
@@ -44,7 +45,7 @@ PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md")))
 HOSTS = {
     *("docs.aws.amazon.com", "peps.python.org", "packaging.python.org", "pip.pypa.io", "docs.astral.sh"),
     *("www.pyinvoke.org", "toml.io", "git-scm.com", "keepachangelog.com", "semver.org"),
-    *("api.example.com", "packages.example.com"),
+    *("python-poetry.org", "api.example.com", "packages.example.com"),
 }
 """The hosts that the documentation may name: those of standards and manuals, and ones that do not exist."""
 WIDTH = 140
@@ -470,7 +471,13 @@ EXAMPLES = {
     ),
     Code.REQUIREMENTS_MISSING: Example(requirements="-r ../common.txt"),
     Code.INVALID_REQUIREMENT: Example(requirements="requests^2.34"),
-    Code.SOURCE_REQUIREMENT: Example(requirements="-e ../shared"),
+    Code.SOURCE_REQUIREMENT: Example(requirements="hg+https://api.example.com/shared"),
+    Code.IMPURE_WHEEL: Example(
+        requirements="../libs/fast",
+        prepare=lambda root: project(
+            root / "libs/fast", tag="cp312-cp312-linux_x86_64", files={"fast/_speed.abi3.so": b"x"}
+        ),
+    ),
     Code.HASH_MISSING: Example(requirements=f"six==1.17.0 --hash=sha256:{'0' * 64}\nidna==3.11"),
     Code.VARIABLE_MISSING: Example(
         toml=FUNCTION + '[index]\nurl = "https://build:${INDEX_TOKEN}@packages.example.com/simple"\n',

@@ -73,7 +73,7 @@ def test_options_become_lines_of_a_file() -> None:
         files=(),
         secrets=frozenset(),
     )
-    assert option_lines(wanted) == [
+    assert option_lines(wanted.options) == [
         "--index-url https://me:s3cret@host/simple",
         "--extra-index-url https://other/simple",
         "--find-links file:///srv/my%20wheels",

@@ -152,6 +152,82 @@ def test_a_line(folder: Path, text: str, expected: str | None) -> None:
     assert found.constraints == ()
 
 
+SOURCES: dict[str, tuple[str, dict[str, object]]] = {
+    "folder": ("./lib", {"folder": "lib"}),
+    "this folder": (".", {"folder": ""}),
+    "folder without a dot": ("lib/", {"folder": "lib"}),
+    "folder from Windows": (".\\lib", {"folder": "lib"}),
+    "folder with extras": ("./lib[B,a]", {"folder": "lib", "extras": ("a", "b")}),
+    "folder and marker": ("./lib ; os_name == 'posix'", {"folder": "lib"}),
+    "folder with a space": ("./my wheels", {"folder": "my wheels"}),
+    "folder with a hash sign": ("./c#", {"folder": "c#"}),
+    "folder in a folder": ("./c#/..#subdirectory=./lib/", {"folder": "lib"}),
+    "folder behind a name": ("My.Lib @ file:lib", {"name": "my-lib", "folder": "lib"}),
+    "folder at a URL": (
+        "my-lib[x] @ {folder}/my%20wheels",
+        {"name": "my-lib", "folder": "my wheels", "extras": ("x",)},
+    ),
+    "folder of that name": ("./lib#egg=My.Lib[x]", {"name": "my-lib", "folder": "lib", "extras": ("x",)}),
+    "editable": ("-e ./lib", {"folder": "lib"}),
+    "editable with extras": ("-e./lib[test]", {"folder": "lib", "extras": ("test",)}),
+    "editable in quotation marks": ("-e './my wheels' # why", {"folder": "my wheels"}),
+    "editable with a marker": ("--editable=./lib ; os_name == 'posix'", {"folder": "lib"}),
+    "editable behind an option": ("--pre -e ./lib", {"folder": "lib"}),
+    "editable at a URL": ("-e {folder}/lib#egg=a", {"folder": "lib", "name": "a"}),
+    "sdist": ("./a-1.tar.gz", {"url": "{folder}/a-1.tar.gz"}),
+    "sdist behind a name": ("a @ file:a-1.tar.gz", {"name": "a", "url": "{folder}/a-1.tar.gz"}),
+    "sdist at a URL": ("https://example.com/a-1.ZIP?x=1", {"url": "https://example.com/a-1.ZIP?x=1"}),
+    "sdist with everything": (
+        f"a[x] @ https://example.com/a.tar.gz#egg=b&subdirectory=s/a&sha256={DIGEST}",
+        {
+            "name": "a",
+            "url": "https://example.com/a.tar.gz",
+            "extras": ("x",),
+            "subdirectory": "s/a",
+            "hashes": (f"sha256:{DIGEST}",),
+        },
+    ),
+    "git": ("git+https://example.com/a@v1", {"url": "git+https://example.com/a@v1"}),
+    "git behind a name": (
+        "A @ git+ssh://git@example.com:22/a.git@main#subdirectory=lib",
+        {"name": "a", "url": "git+ssh://git@example.com:22/a.git@main", "subdirectory": "lib"},
+    ),
+    "git that is editable": (
+        "-e git+https://example.com/a@x/y#egg=a[b]&subdirectory=.",
+        {"name": "a", "url": "git+https://example.com/a@x/y", "extras": ("b",)},
+    ),
+    "git that looks like a wheel": (
+        "git+https://example.com/a-1-py3-none-any.whl",
+        {"url": "git+https://example.com/a-1-py3-none-any.whl"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), SOURCES.values(), ids=SOURCES.keys())
+def test_what_has_to_be_built(folder: Path, text: str, expected: dict[str, object]) -> None:
+    (folder / "a-1.tar.gz").touch()
+    found = read_text(folder, text.replace("{folder}", folder.as_uri()))
+    (source,) = found.sources
+    wanted: dict[str, object] = {"name": None, "extras": (), "hashes": (), "subdirectory": None, **expected}
+    if "folder" in wanted:
+        wanted["folder"] = Path(folder, str(wanted["folder"]))
+        wanted.pop("subdirectory")
+    if "url" in wanted:
+        wanted["url"] = str(wanted["url"]).replace("{folder}", folder.as_uri())
+    assert {key: getattr(source, key) for key in wanted} == wanted
+    assert (source.folder is None) != (source.url is None)
+    assert source.where.line == 1
+    assert found.requirements == ()
+
+
+def test_sources_whose_marker_does_not_hold(folder: Path) -> None:
+    found = read_text(folder, "./lib; os_name == 'nt'\n-e ./gone ; os_name == 'nt'\n-e ./lib\n./lib")
+    assert [(source.folder, source.where.line) for source in found.sources] == [
+        (folder / "lib", 3),
+        (folder / "lib", 4),
+    ]
+
+
 JOINED = {
     "carriage returns": ("a\r\n\r\nb\r\n", {"a": 1, "b": 3}),
     "byte order mark": ("\ufeffa\nb", {"a": 1, "b": 2}),
@@ -370,25 +446,21 @@ ERRORS: dict[str, tuple[str, Code, int, str]] = {
     "wheel of something else": ("a @ https://example.com/b-1-py3-none-any.whl", INVALID, 1, "a wheel of b"),
     "scheme": ("s3://example/a-1-py3-none-any.whl", INVALID, 1, "neither http"),
     # sources
-    "editable": ("a\n-e ./lib", SOURCE, 2, '"-e ./lib"'),
-    "editable with a marker": ("--editable=./lib ; os_name == 'posix'", SOURCE, 1, "--editable=./lib"),
-    "editable with extras": ("-e.[test]", SOURCE, 1, "-e.[test]"),
-    "folder": ("./lib", SOURCE, 1, "only wheels"),
-    "this folder": (".", SOURCE, 1, "build a wheel"),
-    "folder above": ("../lib[x] ; os_name == 'posix'", SOURCE, 1, "../lib[x]"),
-    "folder without a dot": ("lib/", SOURCE, 1, "lib/"),
-    "folder from Windows": ("lib\\a", SOURCE, 1, "lib"),
-    "home": ("~/lib", SOURCE, 1, "~/lib"),
-    "folder behind a name": ("a @ file:///lib", SOURCE, 1, "a @ file:///lib"),
-    "sdist": ("a-1.tar.gz", SOURCE, 1, "a-1.tar.gz"),
-    "sdist at a URL": ("https://example.com/a-1.ZIP", SOURCE, 1, "a-1.ZIP"),
-    "sdist behind a name": ("a @ https://example.com/a-1.zip#egg=a", SOURCE, 1, "a-1.zip"),
-    "page": ("https://example.com/a", SOURCE, 1, "https://example.com/a"),
-    "git": ("git+https://example.com/a@v1", SOURCE, 1, "git+https://example.com/a@v1"),
-    "git behind a name": ("a @ git+ssh://git@example.com/a", SOURCE, 1, "git+ssh://****@example.com/a"),
-    "git that looks like a wheel": ("git+https://example.com/a-1-py3-none-any.whl", SOURCE, 1, "git"),
-    "git as people copy it": ("git@example.com:a/b", SOURCE, 1, "git@example.com:a/b"),
-    "no wheels": ("--no-binary :all:", SOURCE, 1, "--no-binary :all:"),
+    "missing folder": ("./gone", MISSING, 1, "gone does not exist"),
+    "missing editable": ("a\n-e ./gone", MISSING, 2, "gone does not exist"),
+    "missing folder above": ("../gone[x] ; os_name == 'posix'", MISSING, 1, "gone does not exist"),
+    "missing folder from Windows": ("gone\\a", MISSING, 1, "gone/a does not exist"),
+    "missing folder behind a name": ("a @ file:///gone/lib", MISSING, 1, "/gone/lib does not exist"),
+    "home": ("~/gone", MISSING, 1, "~/gone does not exist"),
+    "missing sdist": ("a-1.tar.gz", MISSING, 1, "a-1.tar.gz does not exist"),
+    "file of another kind": ("./x.txt2", SOURCE, 1, "neither a wheel nor a source archive"),
+    "page": ("https://example.com/a", SOURCE, 1, "neither a wheel nor a source archive"),
+    "other version control": ("hg+https://example.com/a@v1", SOURCE, 1, "only git"),
+    "git as people copy it": ("git@example.com:a/b", INVALID, 1, "git+ssh://git@host/path"),
+    "git with two colons": ("git+ssh://git@example.com:a/b", INVALID, 1, "git+ssh://git@host/path"),
+    "subdirectory outside": ("git+https://example.com/a#subdirectory=../b", INVALID, 1, "outside"),
+    "archive with another scheme": ("s3://example/a-1.tar.gz", INVALID, 1, "neither http"),
+    "no wheels": ("--no-binary :all:", SOURCE, 1, 'sdists = ["name"]'),
     "no wheels of one": ("--no-binary=a,b", SOURCE, 1, "--no-binary=a,b"),
     # hash mode
     "no hash": (f"a==1 {HASH}\nb==1", UNHASHED, 2, "b has no hash"),
@@ -401,6 +473,7 @@ ERRORS: dict[str, tuple[str, Code, int, str]] = {
     "hash of a range": (f"a>=1 {HASH}", UNHASHED, 1, "a is not pinned"),
     "hash of a series": (f"a==1.* {HASH}", UNHASHED, 1, "a is not pinned"),
     "hash of two conditions": (f"a==1,!=2 {HASH}", UNHASHED, 1, "a is not pinned"),
+    "no hash of an archive": (f"a==1 {HASH}\nb @ https://example.com/b-1.zip", UNHASHED, 2, "b has no hash"),
     "hashes asked for": ("a==1\n--require-hashes", UNHASHED, 1, "a has no hash"),
     "hash on a line that is dropped": (f"a==1\nb==1; os_name == 'nt' {HASH}", UNHASHED, 1, "a has no hash"),
 }
@@ -408,7 +481,8 @@ ERRORS: dict[str, tuple[str, Code, int, str]] = {
 
 @pytest.mark.parametrize(("text", "code", "line", "word"), ERRORS.values(), ids=ERRORS.keys())
 def test_an_error(folder: Path, text: str, code: Code, line: int, word: str) -> None:
-    (folder / "x.txt").touch()
+    for name in ("x.txt", "x.txt2"):
+        (folder / name).touch()
     (problem,) = problems_in(folder, text)
     assert (problem.code, problem.where.file, problem.where.line) == (code, "requirements.txt", line)
     assert word in f"{problem.message} {problem.hint}"
@@ -416,8 +490,8 @@ def test_an_error(folder: Path, text: str, code: Code, line: int, word: str) -> 
 
 CONSTRAINT_ERRORS = {
     "extras": ("a[x]<2", INVALID, "extras"),
-    "editable": ("-e ./lib", SOURCE, "source"),
-    "no name": ("./lib", SOURCE, "source"),
+    "editable": ("-e .", SOURCE, "source"),
+    "no name": (".", SOURCE, "source"),
     "git": ("a @ git+https://example.com/a", SOURCE, "source"),
 }
 
@@ -456,7 +530,9 @@ def test_other_encodings(tmp_path: Path, data: bytes) -> None:
 
 def test_every_problem_at_once(tmp_path: Path) -> None:
     (tmp_path / "base.txt").write_text("b=1\n-c gone.txt")
-    found = problems_in(tmp_path, f"a=1\n-r base.txt\n-e .\nc==1 {HASH}\nd\n-r base.txt")
+    found = problems_in(
+        tmp_path, f"a=1\n-r base.txt\n-e hg+https://example.com/a\nc==1 {HASH}\nd\n-r base.txt"
+    )
     assert [(problem.code, problem.where.file, problem.where.line) for problem in found] == [
         (INVALID, "requirements.txt", 1),
         (INVALID, "base.txt", 1),
@@ -526,12 +602,15 @@ def test_a_spoiled_line_is_reported_with_its_number(lines: list[str], data: st.D
 
 WITH_CREDENTIALS = st.sampled_from(
     [
-        "git+https://me:{}@example.com/a",
-        "a @ git+https://{}@example.com/a@v1",
+        "hg+https://me:{}@example.com/a",
+        "a @ hg+https://{}@example.com/a@v1",
+        "git+https://me:{}@example.com/a#subdirectory=..",
         "https://me:{}@example.com/a.whl",
-        "https://me:x/{}@example.com/a.zip",
-        "https://example.com/a.zip?key={}#egg=a",
-        "-e git+https://me:{}@example.com/a#egg=a",
+        "https://me:x/{}@example.com/a",
+        "https://example.com/a?key={}#egg=a",
+        "--require-hashes\nhttps://me:{}@example.com/a.zip",
+        "--require-hashes\nhttps://example.com/a.zip?key={}",
+        "-e hg+https://me:{}@example.com/a#egg=a",
         "-r https://me:{}@example.com/a.txt",
         "-xhttps://me:{}@example.com/a",
         "--indexurl=https://me:{}@example.com/a",

@@ -1,0 +1,422 @@
+"""Wheels of local projects, source archives and git repositories, built once for each content.
+
+What is resolved and installed afterwards is the wheel, as if it had been asked for by its URL. It must be
+pure: what is compiled on this host would not load on the target. Archives are made anew in one fixed form, so
+that the same files are the same bytes, whatever built them and when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from secrets import token_hex
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Declared
+from packaging.utils import canonicalize_name
+
+from lambda_bundle import __version__
+from lambda_bundle.cache import Cache
+from lambda_bundle.errors import BundleError, Code, Problem
+from lambda_bundle.git import Repository
+from lambda_bundle.installers import Installer, Work
+from lambda_bundle.local import Project, links, look, placed
+from lambda_bundle.lock import Candidates, Source, Wheel
+from lambda_bundle.once import Once
+from lambda_bundle.process import mask
+from lambda_bundle.projects import Place
+from lambda_bundle.purewheel import normalize
+from lambda_bundle.reqfile import Requirement, Requirements, file_path
+from lambda_bundle.sdist import checked, project_in, unpack
+from lambda_bundle.stage import copy
+from lambda_bundle.targets import Target
+
+_DOCUMENT = "wheel.json"
+_TAIL = 40
+"""Lines of a failed build's output that an error shows."""
+_TOLD = ("SETUPTOOLS_", "HATCH_", "PDM_BUILD_", "POETRY_", "PBR_", "VERSIONEER_", "FLIT_", "UV_DYNAMIC_")
+"""How the variables begin that are known to change what a build gives: a version, most often."""
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
+Prepare = Callable[[Path, Work], Path]
+"""Puts a project into an empty folder and says where in there it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A wheel in the cache, and what it asks for."""
+
+    wheel: Wheel
+    requires: tuple[str, ...]
+    """Its dependencies as PEP 508 writes them, without the URLs of sources."""
+    links: Mapping[str, str]
+    """Those URLs by the name of the dependency; a local one is a path, relative to the project."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What there is around a build."""
+
+    installer: Installer
+    work: Work
+    wanted: Requirements
+    """For their options: they say which indexes there are."""
+    target: Target
+    place: Place
+    skip: Path | None
+    """A folder that is no part of any project: the output."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """What of this machine took part in a set: a run later, it may have changed."""
+
+    projects: Mapping[Path, str]
+    """The digest of the files of each project, by its folder."""
+    files: tuple[Path, ...]
+    """What was read outside of them."""
+
+
+NOTHING_LOCAL = Local(projects={}, files=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What was read so far."""
+
+    projects: dict[Path, str] = field(default_factory=dict)
+    files: dict[Path, None] = field(default_factory=dict)
+
+
+class Builder:
+    """Builds what requirements name as sources, and keeps the wheels in the cache."""
+
+    def __init__(self, cache: Cache, once: Once) -> None:
+        self._cache, self._once = cache, once
+        self._run = token_hex(8)
+        self.grown = False
+        """Whether anything was added to the cache."""
+
+    def wheels(self, wanted: Requirements, setting: Setting) -> tuple[Requirements, Local]:
+        """The requirements with wheels in the place of sources, and of the sources that those name in turn.
+
+        Raises `BundleError` with every project that cannot be built.
+        """
+        found: dict[str, tuple[Source, Built]] = {}
+        seen = _Seen()
+        queue = list(wanted.sources)
+        while queue:
+            pairs, queue = self._build_all(queue, setting, seen), []
+            for source, built in pairs:
+                name = built.wheel.name
+                first = found[name][0] if name in found else None
+                if first is not None and _origin(first, setting) != _origin(source, setting):
+                    raise _twice(name, first, source, setting)
+                known = set(first.extras) if first is not None else set()
+                merged = replace(first or source, extras=tuple(sorted({*known, *source.extras})))
+                found[name] = merged, built
+                if wanted.exact or (first is not None and set(source.extras) <= known):
+                    continue
+                queue += _required(merged, built, setting, seen)
+        return _with_wheels(wanted, found), Local(projects=seen.projects, files=tuple(seen.files))
+
+    def _build_all(
+        self, sources: Sequence[Source], setting: Setting, seen: _Seen
+    ) -> list[tuple[Source, Built]]:
+        """A wheel of each, built at once."""
+        begun: list[tuple[Source, Future[Built]]] = []
+        built: list[tuple[Source, Built]] = []
+        problems: list[Problem] = []
+        for source in sources:
+            with _blaming(source, setting, problems):
+                begun.append((source, self._begin(source, setting, seen)))
+        for source, future in begun:
+            with _blaming(source, setting, problems):
+                built.append((source, _named(source, future.result())))
+        if problems:
+            raise BundleError(*dict.fromkeys(problems))
+        return built
+
+    def _begin(self, source: Source, setting: Setting, seen: _Seen) -> Future[Built]:
+        parts, prepare = self._prepared(source, setting, seen)
+        key = _key(setting, parts)
+        return self._once.begin("wheel", key, lambda: self._make(key, setting, prepare))
+
+    def _prepared(self, source: Source, setting: Setting, seen: _Seen) -> tuple[list[object], Prepare]:
+        """What makes the content of a project what it is, and how to get at it."""
+        if source.folder is not None:
+            project = self._look(source.folder, setting)
+            self._note(project, setting, seen)
+            beside = self._beside(project, setting)
+            parts: list[object] = [project.digest, *([path, one.digest] for path, one in beside.items())]
+            return parts, lambda folder, _: _copied(project, beside, folder)
+        url = source.url or ""
+        if url.startswith("git+"):
+            repository = Repository.parse(url)
+            commit = self._once.get("commit", url, lambda: repository.commit(setting.work))
+            return [commit, source.subdirectory], lambda folder, work: _checked_out(
+                repository, commit, source, folder, work
+            )
+        if not url.startswith("file:"):
+            raise _remote()
+        archive = file_path(url)
+        seen.files[Path(archive)] = None
+        digest = checked(Path(archive), source.hashes)
+        return [digest, source.subdirectory], lambda folder, _: unpack(
+            Path(archive), source.subdirectory, folder
+        )
+
+    def _note(self, project: Project, setting: Setting, seen: _Seen) -> None:
+        """Remember what a project was like; what hooks have made of it comes from the original."""
+        folder = setting.place.original(project.folder)
+        with suppress(BundleError):  # it is no project before hooks have worked
+            seen.projects[folder] = self._look(folder, setting).digest
+
+    def _look(self, folder: Path, setting: Setting) -> Project:
+        return self._once.get("project", str(folder), lambda: look(folder, skip=setting.skip))
+
+    def _beside(self, project: Project, setting: Setting) -> dict[str, Project]:
+        """The projects that this one names by path: some build backends look whether they are there."""
+        found = {}
+        for source in links(project.folder, setting.place, setting.target.markers).sources.values():
+            if source.folder is not None and source.folder != project.folder and source.folder.is_dir():
+                origins = setting.place.original(source.folder), setting.place.original(project.folder)
+                path = _relative(*origins)
+                if path is not None:
+                    found[path] = self._look(source.folder, setting)
+        return dict(sorted(found.items()))
+
+    def _make(self, key: str, setting: Setting, prepare: Prepare) -> Built:
+        path = self._cache.path("wheels", key)
+        with self._cache.guarding():
+            found = _read(path) if self._cache.use(path) else None
+            if found is not None:
+                return found
+            self.grown = True
+            with self._cache.making(path) as made:
+                found = _read(path)  # another process may have been quicker
+                if found is None:
+                    _build(setting, prepare, made)
+                    self._cache.keep(made, path)
+                    found = _read(path)
+        if found is None:
+            raise self._cache.vanished(path)
+        return found
+
+
+def _key(setting: Setting, parts: list[object]) -> str:
+    told = sorted(item for item in setting.work.environ.items() if item[0].startswith(_TOLD))
+    text = json.dumps([__version__, setting.installer.name, told, parts])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _build(setting: Setting, prepare: Prepare, made: Path) -> None:
+    """Build a project to a wheel, with its description beside it."""
+    with tempfile.TemporaryDirectory(dir=setting.work.folder, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        for part in ("project", "built", "tree", "work"):
+            (folder / part).mkdir()
+        work = replace(setting.work, folder=folder / "work")
+        project = prepare(folder / "project", work)
+        setting.installer.build(project, folder / "built", setting.wanted, work)
+        built = sorted((folder / "built").glob("*.whl"))
+        if len(built) != 1:
+            message = f"the build gave {len(built)} wheels instead of one"
+            raise BundleError(Problem(code=Code.COMMAND_FAILED, message=message))
+        wheel = normalize(built[0], folder / "tree", made, lambda url: _link(url, project))
+    document = {
+        "name": wheel.name,
+        "version": wheel.version,
+        "file": wheel.path.name,
+        "sha256": _sha256(wheel.path),
+        "requires": wheel.requires,
+        "links": wheel.links,
+    }
+    (made / _DOCUMENT).write_text(json.dumps(document), encoding="utf-8")
+
+
+def _read(path: Path) -> Built | None:
+    """A wheel in the cache, if it is what was written."""
+    try:
+        document = json.loads((path / _DOCUMENT).read_text(encoding="utf-8"))
+        wheel = Wheel(
+            name=document["name"],
+            version=document["version"],
+            filename=document["file"],
+            url=(path / document["file"]).as_uri(),
+            sha256=document["sha256"],
+        )
+        if _sha256(path / wheel.filename) != wheel.sha256:
+            return None
+        return Built(wheel=wheel, requires=tuple(document["requires"]), links=dict(document["links"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _copied(project: Project, beside: Mapping[str, Project], folder: Path) -> Path:
+    """A private copy of a project, with those that it names at the same places relative to it."""
+    depth = max([path.split("/").count("..") for path in beside], default=0)
+    own = Path(folder, *("_" for _ in range(depth)), project.folder.name or "project")
+    for path, other in beside.items():
+        copy(other.files, Path(os.path.normpath(own / path)))
+    copy(project.files, own)
+    return own
+
+
+def _relative(path: Path, start: Path) -> str | None:
+    """A path as seen from another; None where no way leads there (another drive)."""
+    try:
+        return Path(os.path.relpath(path, start)).as_posix()
+    except ValueError:
+        return None
+
+
+def _checked_out(repository: Repository, commit: str, source: Source, folder: Path, work: Work) -> Path:
+    repository.check_out(commit, folder / "repository", work)
+    return project_in(folder / "repository", source.subdirectory)
+
+
+def _link(url: str, project: Path) -> str | None:
+    """What a dependency of a project leads to, where it is sources: a relative path, or a URL."""
+    if url.startswith("git+"):
+        return url
+    bare = url.partition("#")[0]
+    if "://" in bare and not bare.startswith("file:"):
+        return url if bare.lower().endswith(_ARCHIVES) else None
+    path = file_path(bare) if bare.startswith("file:") else bare
+    path = path.replace("${PROJECT_ROOT}", str(project))
+    return _relative(Path(os.path.normpath(project / path)), project)
+
+
+def _required(source: Source, built: Built, setting: Setting, seen: _Seen) -> Iterator[Source]:
+    """The sources that a wheel requires on the target."""
+    told: Mapping[str, Source] = {}
+    if source.folder is not None:
+        found = links(source.folder, setting.place, setting.target.markers)
+        told = found.sources
+        seen.files.update(dict.fromkeys(found.files))
+    for text in built.requires:
+        try:
+            declared = Declared(text)
+        except InvalidRequirement:
+            continue  # the backend says so, with the name of the wheel
+        if not _holds(declared, source, setting.target):
+            continue
+        name = canonicalize_name(declared.name)
+        extras = tuple(sorted(map(canonicalize_name, declared.extras)))
+        baked = _baked(name, built, source, setting)
+        where = baked if baked is not None else told.get(name)
+        if where is not None and not (where.url or "").endswith(".whl"):
+            yield replace(where, name=name, extras=extras)
+
+
+def _holds(declared: Declared, source: Source, target: Target) -> bool:
+    return declared.marker is None or any(
+        declared.marker.evaluate({**target.markers, "extra": extra}) for extra in ("", *source.extras)
+    )
+
+
+def _baked(name: str, built: Built, source: Source, setting: Setting) -> Source | None:
+    """What the metadata themselves say of where a dependency is."""
+    place = built.links.get(name)
+    if place is None:
+        return None
+    found = Source(name=name, where=source.where)
+    if "://" in place:
+        return replace(found, url=place)
+    if source.folder is None:
+        return None
+    return placed(found, setting.place.resolve(source.folder, place))
+
+
+def _origin(source: Source, setting: Setting) -> tuple[str, str | None]:
+    """Where a source is, however it was written."""
+    if source.folder is not None:
+        return str(setting.place.original(source.folder).resolve()), None
+    return source.url or "", source.subdirectory
+
+
+def _named(source: Source, built: Built) -> Built:
+    if source.name is not None and source.name != built.wheel.name:
+        message = f"it is called {built.wheel.name}, and asked for as {source.name}"
+        hint = "write the name that its pyproject.toml has"
+        raise BundleError(Problem(code=Code.INVALID_REQUIREMENT, message=message, hint=hint))
+    return built
+
+
+def _with_wheels(wanted: Requirements, found: Mapping[str, tuple[Source, Built]]) -> Requirements:
+    wheels = [(source, built.wheel) for source, built in found.values()]
+    if wanted.exact:
+        candidates = [
+            Candidates(name=wheel.name, version=wheel.version, wheels=(wheel,)) for _, wheel in wheels
+        ]
+        return replace(wanted, sources=(), candidates=(*wanted.candidates, *candidates))
+    requirements = [
+        Requirement(
+            name=wheel.name,
+            specifier="",
+            extras=source.extras,
+            url=wheel.url,
+            hashes=(f"sha256:{wheel.sha256}",),
+            where=source.where,
+        )
+        for source, wheel in wheels
+    ]
+    return replace(wanted, sources=(), requirements=(*wanted.requirements, *requirements))
+
+
+def _what(source: Source, setting: Setting) -> str:
+    """What the user knows a source by."""
+    if source.folder is not None:
+        return setting.place.shown(source.folder) or "."
+    url = source.url or ""
+    return setting.place.shown(Path(file_path(url))) if url.startswith("file:") else mask(url)
+
+
+@contextmanager
+def _blaming(source: Source, setting: Setting, problems: list[Problem]) -> Iterator[None]:
+    """Collect what is wrong with a source."""
+    try:
+        yield
+    except BundleError as error:
+        problems += _explained(error, source, setting)
+
+
+def _explained(error: BundleError, source: Source, setting: Setting) -> Iterator[Problem]:
+    """The problems with the place of the requirement, and the source that they are about."""
+    what = _what(source, setting)
+    for problem in error.problems:
+        detail = problem.detail and "\n".join(problem.detail.splitlines()[-_TAIL:])
+        message, file = problem.message, problem.where.file
+        if problem.code is Code.COMMAND_FAILED and problem.hint is None:
+            problem = replace(problem, hint=_BUILD_HINT)  # noqa: PLW2901 - it is changed
+        message = f"{what} cannot be built: {message if file is None else f'{file}: {message}'}"
+        yield replace(problem, message=message, where=source.where, detail=detail)
+
+
+def _remote() -> BundleError:
+    message = "archives are fetched from this machine only"
+    hint = "download it and name the path of the copy, with its --hash"
+    return BundleError(Problem(code=Code.SOURCE_REQUIREMENT, message=message, hint=hint))
+
+
+_BUILD_HINT = (
+    "it is built in a copy, without .git and what is outside its folder; a version that comes from git can "
+    "be given in `env`, as SETUPTOOLS_SCM_PRETEND_VERSION for example"
+)
+
+
+def _twice(name: str, first: Source, second: Source, setting: Setting) -> BundleError:
+    message = f"{name} is asked for from two places: {_what(first, setting)} and {_what(second, setting)}"
+    hint = "a function can have one of them: name the same place everywhere"
+    return BundleError(Problem(code=Code.CONFLICT, message=message, where=second.where, hint=hint))

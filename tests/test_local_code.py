@@ -1,0 +1,424 @@
+"""Local projects, archives and repositories in bundles: real builds by the real uv and pip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from localcode import archive, commit, git, project, repository
+from wheelhouse import Wheelhouse, elf, sha256
+from workbench import BACKENDS
+from workshop import Workshop, snapshot
+
+from lambda_bundle.errors import Code
+
+both = pytest.mark.parametrize("backend", BACKENDS)
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse) -> Workshop:
+    """A repository with one function, in a place with a space and a letter beyond ASCII in its name."""
+    assert wheelhouse.folder.is_dir()
+    environ["PIP_CACHE_DIR"] = str(tmp_path / "pip-cache")
+    shop = Workshop(tmp_path / "my repository é", environ)
+    shop.write({"src/app.py": "def handler(event, context): ...\n"})
+    return shop
+
+
+def wheels(shop: Workshop, name: str = "api") -> list[tuple[str, str]]:
+    return [(row["name"], row["version"]) for row in shop.manifest[name]["wheels"]]
+
+
+@both
+def test_folder(backend: str, workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("dep", "2.0")
+    project(workshop.root / "libs/lib", requires=["dep>=1", 'absent; sys_platform == "win32"'])
+    workshop.write({"src/requirements.txt": "../libs/lib\n"})
+    workshop.declare({"api": {"backend": backend}})
+    before = snapshot(workshop.root / "libs")
+    found = workshop.build()["api"]
+    assert found["lib/__init__.py"] == b'VERSION = "1.0"\n'
+    assert "dep/__init__.py" in found
+    assert wheels(workshop) == [("dep", "2.0"), ("lib", "1.0")]
+    assert snapshot(workshop.root / "libs") == before
+
+
+def test_built_once_for_each_content(workshop: Workshop) -> None:
+    """However many functions ask for it, in however many runs, and whatever lies about in the project."""
+    mark = workshop.root / "mark"
+    lib = project(workshop.root / "lib", mark=mark)
+    workshop.write({f"{name}/requirements.txt": "-e ../lib\n" for name in "abc"})
+    functions = {name: {"entry": name} for name in "abc"}
+    for name in functions:
+        workshop.write({f"{name}/app.py": f"# {name}\n"})
+    workshop.declare(functions)
+    first = workshop.build(workers=3)
+    rows = workshop.manifest
+    assert mark.read_text() == "lib\n"
+    litter = (
+        "__pycache__/x.pyc",
+        ".venv/x",
+        "lib.egg-info/PKG-INFO",
+        "build/lib/old.py",
+        "dist/lib-1.0.tar.gz",
+    )
+    workshop.write({f"lib/{path}": "x" for path in litter})
+    (lib / "src/lib/__init__.py").touch()
+    assert workshop.build() == first
+    assert workshop.manifest == rows
+    assert mark.read_text() == "lib\n"
+    workshop.write({"lib/src/lib/__init__.py": "CHANGED = True\n"})
+    second = workshop.build()
+    assert mark.read_text() == "lib\nlib\n"
+    assert {name: found["lib/__init__.py"] for name, found in second.items()} == dict.fromkeys(
+        "abc", b"CHANGED = True\n"
+    )
+    assert not [name for name in rows if rows[name]["digest"] == workshop.manifest[name]["digest"]]
+
+
+def test_new_build_is_the_same_file(workshop: Workshop, tmp_path: Path) -> None:
+    """The archives of the build backend in these tests are never the same twice."""
+    project(workshop.root / "lib", files={"lib.py": "x", "lib_data/a.txt": "y"})
+    workshop.write({"src/requirements.txt": "../lib\n"})
+    rows = []
+    for number in range(2):
+        for backend in BACKENDS:
+            workshop.declare({"api": {"backend": backend}})
+            workshop.build(environ={"LAMBDA_BUNDLE_CACHE": str(tmp_path / f"cache-{number}")})
+            rows.append(workshop.manifest["api"])
+    assert [row["sha256"] for row in rows] == [rows[0]["sha256"]] * 4
+    assert [row["wheels"] for row in rows] == [rows[0]["wheels"]] * 4
+    (wheel,) = rows[0]["wheels"]
+    assert (wheel["file"], len(wheel["sha256"])) == ("lib-1.0-py3-none-any.whl", 64)
+
+
+CHAINS = {
+    "URL in the metadata": {"requires": ["shared @ {root}/../shared"]},
+    "path in the metadata": {"requires": ["shared @ ../shared"]},
+    "sources of uv": {"requires": ["shared"], "more": '[tool.uv.sources]\nShared = { path = "../shared" }\n'},
+    "sources of uv with markers": {
+        "requires": ["shared"],
+        "more": """[tool.uv.sources]\nshared = [
+            { path = "../gone", marker = "sys_platform == 'win32'" },
+            { path = "../shared", editable = true, marker = "sys_platform == 'linux'" },
+        ]\n""",
+    },
+    "Poetry": {
+        "requires": ["shared @ {root}/../shared"],
+        "more": '[tool.poetry.dependencies]\nshared = { path = "../shared", develop = true }\n',
+    },
+    "member of a workspace": {
+        "requires": ["shared"],
+        "more": "[tool.uv.sources]\nshared = { workspace = true }\n",
+    },
+    "sources of the workspace": {"requires": ["shared[x]>=1"]},
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
+def test_local_dependencies_of_local_projects(
+    chain: dict[str, list[str]], workshop: Workshop, wheelhouse: Wheelhouse
+) -> None:
+    wheelhouse.wheel("last")
+    if "more" not in chain or "workspace" in chain["more"]:
+        workshop.write(
+            {
+                "pyproject.toml": '[tool.uv.workspace]\nmembers = ["libs/*"]\nexclude = ["libs/odd"]\n'
+                "[tool.uv.sources]\nshared = { workspace = true }\n",
+                "libs/odd/pyproject.toml": '[project]\nname = "shared"\n',
+            }
+        )
+    project(workshop.root / "libs/top", **chain)  # type: ignore[arg-type]
+    project(
+        workshop.root / "libs/shared",
+        requires=["deep; os_name == 'posix'", "gone @ file:///gone ; os_name == 'nt'"],
+        extras=["x"],
+        more='[tool.uv.sources]\ndeep = { path = "../../elsewhere/deep" }\n',
+    )
+    project(workshop.root / "elsewhere/deep", requires=["last"])
+    workshop.write({"src/requirements.txt": "../libs/top\n"})
+    workshop.declare({"api": {}})
+    found = workshop.build()["api"]
+    assert wheels(workshop) == [("deep", "1.0"), ("last", "1.0"), ("shared", "1.0"), ("top", "1.0")]
+    metadata = [text.decode() for path, text in found.items() if path.endswith("METADATA")]
+    assert not [text for text in metadata if "file:" in text or str(workshop.root) in text or "../" in text]
+
+
+@both
+def test_extras(backend: str, workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    for name in ("one", "two"):
+        wheelhouse.wheel(name)
+    requires = ["one; extra == 'x'", "two; extra == 'y'", "other; extra == 'y'", "never; extra == 'z'"]
+    more = '[tool.uv.sources]\nother = { path = "../other" }\nnever = { path = "../never" }\n'
+    project(workshop.root / "lib", requires=requires, extras=["x", "y", "z"], more=more)
+    project(workshop.root / "other", requires=["lib[x]"])
+    workshop.write({"src/requirements.txt": "-e ../lib[Y]\n../other\n"})
+    workshop.declare({"api": {"backend": backend}})
+    workshop.build()
+    assert [name for name, _ in wheels(workshop)] == ["lib", "one", "other", "two"]
+
+
+def test_project_that_is_the_entry(workshop: Workshop) -> None:
+    """The output, and what an earlier run put there, is no part of it."""
+    mark = workshop.root.parent / "mark"
+    project(workshop.root, "whole", mark=mark)
+    workshop.write({"src/requirements.txt": "..\n"})
+    workshop.declare({"api": {}})
+    first = workshop.build()
+    assert workshop.build() == first
+    assert mark.read_text() == "whole\n"
+
+
+def test_hooks_change_what_is_built(workshop: Workshop) -> None:
+    project(
+        workshop.root / "src/lib",
+        more='[tool.uv.sources]\nnear = { path = "../../near" }\n',
+        requires=["near"],
+    )
+    project(workshop.root / "near")
+    workshop.write({"src/requirements.txt": "./lib\n"})
+    before = ["echo GENERATED = 1 > lib/src/lib/made.py"]
+    workshop.declare({"api": {"hooks": {"before": before}, "exclude": ["near/"]}})
+    text = (
+        (workshop.root / "bundles.toml")
+        .read_text()
+        .replace('hooks = {"before": ', "hooks.before = ")
+        .replace("]}\n", "]\n")
+    )
+    workshop.write({"bundles.toml": text})
+    found = workshop.build()["api"]
+    assert found["lib/made.py"] == b"GENERATED = 1\n"
+    assert "near/__init__.py" in found
+    assert not (workshop.root / "src/lib/src/lib/made.py").exists()
+
+
+def test_hashes_beside_local_projects(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    dep = sha256(wheelhouse.wheel("dep"))
+    project(workshop.root / "lib", requires=["dep"])
+    workshop.write({"src/requirements.txt": f"dep==1.0 --hash={dep}\n../lib\n"})
+    for backend in BACKENDS:
+        workshop.declare({"api": {"backend": backend}})
+        workshop.build()
+        assert wheels(workshop) == [("dep", "1.0"), ("lib", "1.0")]
+
+
+def test_damaged_wheel_is_built_anew(workshop: Workshop, environ: dict[str, str]) -> None:
+    mark = workshop.root / "mark"
+    project(workshop.root / "lib", mark=mark)
+    workshop.write({"src/requirements.txt": "../lib\n"})
+    workshop.declare({"api": {}})
+    first = workshop.build()
+    (kept,) = Path(environ["LAMBDA_BUNDLE_CACHE"]).glob("*/wheels/*/*.whl")
+    whole = kept.read_bytes()
+    kept.write_bytes(whole.replace(b'VERSION = "1.0"', b'VERSION = "6.6"'))
+    assert workshop.build() == first
+    assert kept.read_bytes() == whole
+    assert mark.read_text() == "lib\nlib\n"
+
+
+IMPURE = {
+    "tag": ({"tag": "cp311-cp311-linux_x86_64"}, "its wheel is for cp311-cp311-linux_x86_64"),
+    "ELF": ({"files": {"lib/fast.bin": elf("x86_64")}}, "lib/fast.bin is in it"),
+    "suffix": ({"files": {"lib/_a.cpython-311-darwin.so": b"x"}}, "lib/_a.cpython-311-darwin.so is in it"),
+    "Windows": ({"files": {"lib/_a.pyd": b"MZ"}}, "lib/_a.pyd is in it"),
+    "versioned": ({"files": {"lib/libz.so.1.2": b"x"}}, "lib/libz.so.1.2 is in it"),
+}
+
+
+@pytest.mark.parametrize(("how", "word"), IMPURE.values(), ids=IMPURE.keys())
+def test_impure(how: dict[str, str], word: str, workshop: Workshop) -> None:
+    project(workshop.root / "lib", **how)  # type: ignore[arg-type]
+    workshop.write({"src/requirements.txt": "\n../lib\n"})
+    workshop.declare({"api": {"backend": "pip" if "tag" in how else "uv"}})
+    (problem,) = workshop.fail()
+    assert problem.code is Code.IMPURE_WHEEL
+    assert problem.message == f"lib cannot be built: it is not pure Python: {word}"
+    assert (problem.where.file, problem.where.line) == ("src/requirements.txt", 2)
+    assert word.split()[-1 if "tag" in how else 0] in (problem.detail or "")
+
+
+@both
+def test_failing_build(backend: str, workshop: Workshop) -> None:
+    project(workshop.root / "lib", fail="no compiler today")
+    workshop.write({"src/requirements.txt": "../lib\n"})
+    workshop.declare({"api": {"backend": backend}})
+    (problem,) = workshop.fail()
+    assert problem.code is Code.COMMAND_FAILED
+    assert problem.message.startswith(f"lib cannot be built: {backend} ended with exit code ")
+    assert "SETUPTOOLS_SCM_PRETEND_VERSION" in (problem.hint or "")
+    assert "no compiler today" in (problem.detail or "")
+    assert len((problem.detail or "").splitlines()) <= 40
+
+
+def test_everything_wrong_is_told_at_once(workshop: Workshop) -> None:
+    project(workshop.root / "impure", tag="py3-none-linux_x86_64")
+    project(workshop.root / "other", "another")
+    workshop.write({"empty/x": "x", "src/requirements.txt": "../impure\n../empty\nname @ ../other\n"})
+    workshop.declare({"api": {}})
+    told = {(problem.code, problem.where.line): problem.message for problem in workshop.fail()}
+    assert told == {
+        (
+            Code.IMPURE_WHEEL,
+            1,
+        ): "impure cannot be built: it is not pure Python: its wheel is for py3-none-linux_x86_64",
+        (Code.SOURCE_REQUIREMENT, 2): "empty cannot be built: it is no Python project, for it has neither "
+        "pyproject.toml nor setup.py",
+        (Code.INVALID_REQUIREMENT, 3): "other cannot be built: it is called another, and asked for as name",
+    }
+
+
+def test_two_projects_of_one_name(workshop: Workshop) -> None:
+    for folder in ("one", "two"):
+        project(workshop.root / folder, "lib")
+    workshop.write({"src/requirements.txt": "../one\n../one/.\n../two\n"})
+    workshop.declare({"api": {}})
+    (problem,) = workshop.fail()
+    assert (problem.code, problem.where.line) == (Code.CONFLICT, 3)
+    assert problem.message == "lib is asked for from two places: one and two"
+
+
+def test_tools_of_a_build(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    """They come from the index, as wheels."""
+    wheelhouse.wheel("tool")
+    wheelhouse.sdist("sources")
+    project(workshop.root / "lib", tools=["tool"])
+    workshop.write({"src/requirements.txt": "../lib\n"})
+    for backend in BACKENDS:
+        workshop.declare({"api": {"backend": backend}})
+        project(workshop.root / "lib", tools=["tool"])
+        workshop.build()
+        project(workshop.root / "lib", tools=["sources"])
+        (problem,) = workshop.fail()
+        assert problem.code is Code.COMMAND_FAILED
+        assert "sources" in (problem.detail or "")
+    assert not wheelhouse.mark.exists()
+
+
+@both
+def test_archive(backend: str, workshop: Workshop, tmp_path: Path) -> None:
+    packed = archive(project(tmp_path / "lib"), workshop.root / "lib-1.0.tar.gz")
+    workshop.write({"src/requirements.txt": f"lib @ file:../lib-1.0.tar.gz --hash={sha256(packed)}\n"})
+    workshop.declare({"api": {"backend": backend}})
+    assert "lib/__init__.py" in workshop.build()["api"]
+    workshop.write({"src/requirements.txt": f"../lib-1.0.tar.gz --hash=sha256:{'0' * 64}\n"})
+    (problem,) = workshop.fail()
+    assert problem.code is Code.HASH_MISMATCH
+    assert problem.message.startswith("lib-1.0.tar.gz cannot be built: the archive does not have the hash")
+
+
+def test_archive_with_a_project_below(workshop: Workshop, tmp_path: Path) -> None:
+    project(tmp_path / "all/python/lib")
+    archive(tmp_path / "all", workshop.root / "all.tar.gz")
+    workshop.declare({"api": {}})
+    workshop.write({"src/requirements.txt": "../all.tar.gz#subdirectory=python/lib\n"})
+    assert "lib/__init__.py" in workshop.build()["api"]
+    workshop.write({"src/requirements.txt": "../all.tar.gz\n"})
+    (problem,) = workshop.fail()
+    assert problem.code is Code.SOURCE_REQUIREMENT
+    assert "#subdirectory=" in (problem.hint or "")
+    (workshop.root / "all.tar.gz").write_bytes(b"no archive")
+    (problem,) = workshop.fail()
+    assert problem.message.startswith("all.tar.gz cannot be built: the archive cannot be unpacked")
+
+
+@both
+def test_git(backend: str, workshop: Workshop, tmp_path: Path) -> None:
+    environ = workshop.environ
+    project(tmp_path / "repo/libs/lib")
+    remote = repository(tmp_path / "repo", environ)
+    git(remote, environ, "tag", "--annotate", "v1", "--message", "x")
+    first = git(remote, environ, "rev-parse", "HEAD")
+    url = f"git+{remote.as_uri()}"
+
+    def built(reference: str) -> bytes:
+        line = f"-e {url}{reference}#egg=lib&subdirectory=libs/lib\n"
+        workshop.write({"src/requirements.txt": line})
+        workshop.declare({"api": {"backend": backend}})
+        return workshop.build()["api"]["lib/__init__.py"]
+
+    old = b'VERSION = "1.0"\n'
+    assert built("") == built("@main") == old
+    (remote / "libs/lib/src/lib/__init__.py").write_text("NEW = 1\n")
+    commit(remote, environ)
+    assert built("") == built("@main") == b"NEW = 1\n"
+    assert built("@v1") == built(f"@{first}") == built(f"@{first[:9]}") == old
+    workshop.write({"src/requirements.txt": f"{url}@v9#subdirectory=libs/lib\n"})
+    (problem,) = workshop.fail()
+    assert problem.message.endswith("has no branch, tag or commit called v9")
+
+
+def test_commit_needs_no_remote_twice(workshop: Workshop, tmp_path: Path) -> None:
+    project(tmp_path / "repo")
+    remote = repository(tmp_path / "repo", workshop.environ)
+    first = git(remote, workshop.environ, "rev-parse", "HEAD")
+    workshop.write({"src/requirements.txt": f"git+{remote.as_uri()}@{first}\n"})
+    workshop.declare({"api": {}})
+    before = workshop.build()
+    remote.rename(tmp_path / "gone")
+    assert workshop.build() == before
+
+
+def test_git_that_is_missing_or_refuses(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.declare({"api": {}})
+    address = "git+https://me:Qx0secret@127.0.0.1:9/team/lib.git@main"
+    workshop.write({"src/requirements.txt": f"lib @ {address}\n"})
+    (problem,) = workshop.fail(environ={"PATH": str(tmp_path)})
+    assert problem.code is Code.COMMAND_FAILED
+    assert "git ls-remote" in problem.message
+    assert problem.hint == "install it, or put it on PATH"
+    (refused,) = workshop.fail()
+    assert refused.code is Code.COMMAND_FAILED
+    assert "git ended with exit code 128" in refused.message
+    assert "127.0.0.1:9" in (refused.detail or "")
+    assert "Qx0secret" not in f"{problem}{refused}"
+
+
+def test_git_dependency_of_a_local_project(workshop: Workshop, tmp_path: Path) -> None:
+    project(tmp_path / "repo", "far")
+    remote = repository(tmp_path / "repo", workshop.environ)
+    more = f'[tool.uv.sources]\nfar = {{ git = "{remote.as_uri()}", branch = "main" }}\n'
+    project(workshop.root / "one", requires=["far"], more=more)
+    project(workshop.root / "two", requires=[f"far @ git+{remote.as_uri()}@main"])
+    workshop.write({"src/requirements.txt": "../one\n../two\n"})
+    workshop.declare({"api": {}})
+    workshop.build()
+    assert [name for name, _ in wheels(workshop)] == ["far", "one", "two"]
+
+
+def test_what_makes_a_bundle_stale(workshop: Workshop, tmp_path: Path) -> None:
+    project(workshop.root / "libs/top", requires=["shared"])
+    project(workshop.root / "libs/shared")
+    packed = archive(project(tmp_path / "packed"), workshop.root / "packed.tar.gz")
+    workshop.write(
+        {
+            "pyproject.toml": '[tool.uv.workspace]\nmembers = ["libs/*"]\n'
+            "[tool.uv.sources]\nshared = { workspace = true }\n",
+            "src/requirements.txt": "../libs/top\n../packed.tar.gz\n",
+        }
+    )
+    workshop.declare({"api": {}})
+    workshop.build()
+    assert workshop.bundle(force=False)["api"].status == "fresh"
+    changes = {
+        "libs/shared": lambda: workshop.write({"libs/shared/src/shared/new.py": "NEW = 1\n"}),
+        "libs/top": lambda: (workshop.root / "libs/top/wheel.json").chmod(0o755),
+        "packed.tar.gz": lambda: archive(project(tmp_path / "packed", version="2.0"), packed),
+        "pyproject.toml": lambda: workshop.write(
+            {"pyproject.toml": (workshop.root / "pyproject.toml").read_text() + "# changed\n"}
+        ),
+    }
+    for name, change in changes.items():
+        change()
+        result = workshop.bundle(force=False)["api"]
+        assert (result.status, result.reasons) == ("built", (f"{name} changed",))
+        assert workshop.bundle(force=False)["api"].status == "fresh"
+
+
+def test_project_that_hooks_have_changed_is_fresh(workshop: Workshop) -> None:
+    project(workshop.root / "src/lib")
+    workshop.write({"src/requirements.txt": "./lib\n"})
+    workshop.declare({"api": {}})
+    with (workshop.root / "bundles.toml").open("a") as file:
+        file.write('hooks.before = ["echo GENERATED = 1 > lib/src/lib/made.py"]\n')
+    assert workshop.build()["api"]["lib/made.py"] == b"GENERATED = 1\n"
+    assert workshop.bundle(force=False)["api"].status == "fresh"
