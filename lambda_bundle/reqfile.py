@@ -208,7 +208,7 @@ _MISTAKES = (
     ("", "a requirement looks like name, name[extra]>=2,<3 or name @ URL of a wheel"),
 )
 _MARKER_HINT = 'a marker looks like this: name; python_version < "3.13" and sys_platform == "linux"'
-_SOURCE_HINT = "name a folder, a source archive or a git repository (git+https://…@v1), or a wheel of it"
+_SOURCE_HINT = "name a folder, a source archive or a git repository (git+https://…), or a wheel of it"
 _GIT_HINT = "write git+ssh://git@host/path@reference"
 _CONSTRAINT_HINT = "a constraint says which versions may be taken: write the project itself as a requirement"
 _NAMED_HINT = 'name what has no wheels in `sdists` of bundles.toml: sdists = ["name"]'
