@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -399,7 +400,7 @@ def test_what_makes_a_bundle_stale(workshop: Workshop, tmp_path: Path) -> None:
     workshop.declare({"api": {}})
     workshop.build()
     assert workshop.bundle(force=False)["api"].status == "fresh"
-    changes = {
+    changes: dict[str, Callable[[], object]] = {
         "libs/shared": lambda: workshop.write({"libs/shared/src/shared/new.py": "NEW = 1\n"}),
         "libs/top": lambda: (workshop.root / "libs/top/wheel.json").chmod(0o755),
         "packed.tar.gz": lambda: archive(project(tmp_path / "packed", version="2.0"), packed),
