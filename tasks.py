@@ -54,7 +54,7 @@ def docs(c: Context) -> None:
 @task
 def schema(_: Context) -> None:
     """Write bundles.schema.json anew."""
-    from lambda_bundle.config import schema as current  # noqa: PLC0415 - `invoke --list` stays quick
+    from lambda_bundle.models import schema as current  # noqa: PLC0415 - `invoke --list` stays quick
 
     text = json.dumps(current(), indent=2) + "\n"
     (ROOT / "bundles.schema.json").write_text(text, encoding="utf-8", newline="\n")

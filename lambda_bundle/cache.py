@@ -6,6 +6,7 @@ goes when the cache grows over its limit, the longest unused first.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 
@@ -24,7 +26,7 @@ FOLDER_VARIABLE = "LAMBDA_BUNDLE_CACHE"
 LIMIT_VARIABLE = "LAMBDA_BUNDLE_CACHE_LIMIT"
 DEFAULT_LIMIT = 5_000_000_000
 """Bytes."""
-KINDS = ("sets", "packs", "wheels", "resolutions", "builds")
+KINDS = ("sets", "packs", "wheels", "resolutions", "builds", "configs")
 _IN_USE = 3600.0
 """Seconds for which an entry that was used stays, whatever the limit says: another run may be reading it."""
 _ABANDONED = 86400.0
@@ -130,6 +132,15 @@ class Cache:
                 yield temporary
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
+
+    def write(self, path: Path, document: Any) -> None:
+        """Write an entry, or a file of one, that is JSON: in one step, and whoever is last has it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=".", encoding="utf-8", delete=False
+        ) as file:
+            json.dump(document, file)
+        Path(file.name).replace(path)
 
     def keep(self, made: Path, path: Path) -> None:
         """Move what was made to its place; what stood there goes."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -158,19 +159,17 @@ class Printer:
         beside = max((n for n in range(1, len(columns) + 1) if self._fits(columns[:n])), default=1)
         below = columns[beside:]
         indent = max((len(column.title) for column in below), default=0)
+        lines = []
         for at in range(len(rows) + 1):
-            self._print(Text(_GAP).join(column.padded(at) for column in columns[:beside]))
+            lines.append(_beside(columns[:beside], at))
             for column in below if at else []:
                 title = (f"    {column.title:{indent}}{_GAP}", "dim")
-                if column.cells[at][0]:
-                    self._print(_line([title, column.cells[at]]))
+                if column.texts[at]:
+                    lines.append(_line([title, (column.texts[at], column.styles[at])]))
+        self._out.print(Text("\n").join(lines), soft_wrap=True)  # one call: each costs more than a line
 
     def _fits(self, columns: Sequence[_Column]) -> bool:
         return sum(column.width + len(_GAP) for column in columns) - len(_GAP) <= self._out.width
-
-    def _print(self, line: Text) -> None:
-        line.rstrip()
-        self._out.print(line, soft_wrap=True)
 
     @contextmanager
     def live(self, draw: Callable[[], Sequence[Sequence[Cell]]]) -> Iterator[None]:
@@ -189,14 +188,28 @@ class _Column:
     """A column of a table, its title first."""
 
     def __init__(self, title: str, cells: Sequence[Cell], right: bool) -> None:
-        self.title, self.cells, self._right = title, cells, right
-        self.width = max(_text(cell).cell_len for cell in cells)
+        self.title, self._right = title, right
+        self.texts = [_visible(text) for text, _ in cells]
+        self.styles = [style for _, style in cells]
+        self._widths = [cell_len(text) for text in self.texts]
+        self.width = max(self._widths)
 
-    def padded(self, at: int) -> Text:
-        text = _text(self.cells[at])
-        pad = text.pad_left if self._right else text.pad_right
-        pad(self.width - text.cell_len)
-        return text
+    def padded(self, at: int) -> str:
+        """The text of a cell, as wide as the column."""
+        space = " " * (self.width - self._widths[at])
+        return space + self.texts[at] if self._right else self.texts[at] + space
+
+
+def _beside(columns: Sequence[_Column], at: int) -> Text:
+    """One row of a table."""
+    parts = [column.padded(at) for column in columns]
+    row = Text(_GAP.join(parts).rstrip())
+    start = 0
+    for column, part in zip(columns, parts, strict=True):
+        if column.styles[at]:
+            row.stylize(column.styles[at], start, start + len(part))
+        start += len(part) + len(_GAP)
+    return row
 
 
 def _line(cells: Iterable[Cell]) -> Text:
@@ -204,9 +217,15 @@ def _line(cells: Iterable[Cell]) -> Text:
 
 
 def _text(cell: Cell) -> Text:
-    """A cell for rich, with control characters made visible: names of files can hold them."""
     text, style = cell
-    return Text(_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text), style)
+    return Text(_visible(text), style)
+
+
+def _visible(text: str) -> str:
+    """A text with control characters made visible: names of files can hold them."""
+    if text.isprintable():
+        return text
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:

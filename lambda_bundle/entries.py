@@ -21,6 +21,7 @@ from lambda_bundle.targets import MACHINES, RUNTIMES
 
 Kind = Literal["functions", "layers"]
 Packaging = Literal["uv", "poetry", "pipenv", "pdm", "pylock", "requirements", "project"]
+FILE_NAME = "bundles.toml"
 DEFAULT_TIMEOUT = 600.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RESERVED = {"manifest.json": "the manifest"}

@@ -6,10 +6,10 @@ The core raises `BundleError` and never prints; the edge (`console`) shows every
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 PREFIX = "PythonLocalBundling"
 
@@ -142,6 +142,11 @@ class Problem:
     detail: str | None = None
     """Captured output of a command, or a list that belongs to the message; may have many lines."""
     severity: Literal["error", "warning", "note"] = "error"
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Problem:
+        """The problem that `dataclasses.asdict` made this of."""
+        return cls(**{**told, "code": Code(told["code"]), "where": Where(**told["where"])})
 
     def at(self, *, name: str, stage: Stage) -> Problem:
         """The same problem, with the entry and the stage in which it came up."""

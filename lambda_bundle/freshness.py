@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +21,8 @@ from deflate import __version__ as deflate_version
 
 from lambda_bundle import __version__
 from lambda_bundle.cache import Cache
-from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.errors import BundleError, Problem
+from lambda_bundle.indexes import Address
 from lambda_bundle.jobs import Job, Selection
 from lambda_bundle.lock import Wheel
 from lambda_bundle.manifest import row
@@ -80,14 +80,16 @@ class Freshness:
         """Whether a job's artifact is up to date; `rows` are those of the manifest."""
         try:
             record = json.loads(self._path(job).read_text(encoding="utf-8"))
-            judge = _Judge(job, record, self._began)
+            artifact = _artifact(record["artifact"])
+            judge = _Judge(job, record, artifact, self._began)
             reasons = list(_differences(record["settings"], self._settings(job)))
-            reasons = reasons or [*judge.sources(), *judge.others(self._is_there), *judge.layers(rows)]
-            reasons = reasons or list(judge.projects())
-            reasons += judge.artifact(rows.get(job.name))
+            if not reasons:
+                reasons += [*judge.sources(), *judge.others(self._is_there), *judge.layers(rows)]
+                reasons += judge.projects()
+                reasons += judge.artifact(rows.get(job.name))
             if reasons:
                 return Verdict(reasons=tuple(reasons))
-            artifact, warnings = _artifact(record["artifact"]), tuple(map(_problem, record["warnings"]))
+            warnings = tuple(map(Problem.of, record["warnings"]))
         except FileNotFoundError:
             return Verdict(reasons=("it was not built before",))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -100,7 +102,7 @@ class Freshness:
         """Remember what was built, and from what."""
         job = result.job
         wheels, left_out = (
-            tuple(replace(wheel, url=mask(wheel.url)) for wheel in some)
+            tuple(replace(wheel, url="") for wheel in some)  # it may hold a credential
             for some in (artifact.wheels, artifact.left_out)
         )
         own = [problem for problem in result.problems if problem not in job.warnings]
@@ -112,7 +114,6 @@ class Freshness:
             "projects": dict(inputs.projects),
             "absent": list(inputs.absent),
             "layers": {name: _files_of(wheels) for name, wheels in inputs.layers.items()},
-            "row": row(result, artifact),
             "files": {path: list(one) for path, one in _files(job.artifact)},
             "artifact": asdict(replace(artifact, wheels=wheels, left_out=left_out)),
             "warnings": [asdict(problem) for problem in own],
@@ -144,20 +145,16 @@ class Freshness:
         return self._cache.path(KIND, place[:32]) / f"{job.name}.json"
 
     def _write(self, job: Job, record: Mapping[str, Any]) -> None:
-        """Write a record in one step; one that cannot be written is missed by the next run, which builds."""
-        path = self._path(job)
+        """Write a record; one that cannot be written is missed by the next run, which builds."""
         with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as file:
-                json.dump(record, file)
-            Path(file.name).replace(path)
+            self._cache.write(self._path(job), record)
 
 
 class _Judge:
     """One record, held against what is there now."""
 
-    def __init__(self, job: Job, record: dict[str, Any], began: int) -> None:
-        self._job, self._record, self._began = job, record, began
+    def __init__(self, job: Job, record: dict[str, Any], artifact: Artifact, began: int) -> None:
+        self._job, self._record, self._artifact, self._began = job, record, artifact, began
         self.moved = False
         """Whether stamps have changed, and nothing else: the record holds the new ones then."""
 
@@ -170,12 +167,12 @@ class _Judge:
             yield f"{shown} is missing"
         elif found != self._record["files"] and not self._is_restored(found):
             yield f"{shown} is not what was built"
-        elif listed != self._record["row"]:
+        elif listed != row(self._job, self._artifact):
             yield "the manifest does not list it as it was built"
 
     def _is_restored(self, found: dict[str, list[int]]) -> bool:
         """Whether a zip was put back as it was, as CI systems do."""
-        if self._job.format == "dir" or look(self._job.artifact).sha256 != self._record["row"]["sha256"]:
+        if self._job.format == "dir" or look(self._job.artifact).sha256 != self._artifact.archived.sha256:
             return False
         self._record["files"], self.moved = found, True
         return True
@@ -267,7 +264,7 @@ class _Judge:
 def settings(job: Job) -> dict[str, Any]:
     """What a job says of its artifact, by the words of bundles.toml; no absolute path is in it."""
     target = job.target
-    told: dict[str, Any] = {"runtime": target.runtime, "arch": target.arch, "tags": list(target.platforms)}
+    told: dict[str, Any] = {"runtime": target.runtime, "arch": target.arch, "tags": target.tags}
     for one in fields(job):
         if one.name not in _APART:
             value = getattr(job, one.name)
@@ -277,8 +274,12 @@ def settings(job: Job) -> dict[str, Any]:
     return plain
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    return settings(value) if isinstance(value, Job) else asdict(value)
+def _plain(value: Any) -> Any:
+    if isinstance(value, Address):
+        return value.text  # on which line it stands is no matter
+    if isinstance(value, Job):
+        return settings(value)
+    return {one.name: getattr(value, one.name) for one in fields(value)}
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[str]:
@@ -306,6 +307,7 @@ def _files(artifact: Path) -> Iterator[tuple[str, Stamp]]:
     """The stamp of every file of an artifact; none when it is not there."""
     if artifact.is_file():
         yield "", stamp(artifact)
+        return
     for folder, _, names in os.walk(artifact):
         for name in names:
             path = os.path.join(folder, name)  # noqa: PTH118 - a Path for each of thousands of files is slow
@@ -320,10 +322,6 @@ def _artifact(told: dict[str, Any]) -> Artifact:
     wheels, left_out = (tuple(map(wheel_of, told[key])) for key in ("wheels", "left_out"))
     archived = Archived(**told["archived"])
     return Artifact(**{**told, "archived": archived, "wheels": wheels, "left_out": left_out})
-
-
-def _problem(told: dict[str, Any]) -> Problem:
-    return Problem(**{**told, "code": Code(told["code"]), "where": Where(**told["where"])})
 
 
 def _digest(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.errors import Code, Problem
 from lambda_bundle.installed import distributions
-from lambda_bundle.members import UNZIPPED_LIMIT
+from lambda_bundle.targets import UNZIPPED_LIMIT
 
 _SHOWN = 10
 """How many distributions an error lists."""

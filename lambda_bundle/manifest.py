@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Wheel
 from lambda_bundle.result import Artifact, Result
 
@@ -20,9 +21,9 @@ FILE_NAME = "manifest.json"
 VERSION = 1
 
 
-def row(result: Result, artifact: Artifact) -> dict[str, Any]:
+def row(job: Job, artifact: Artifact) -> dict[str, Any]:
     """The manifest's row for a built artifact."""
-    job, archived = result.job, artifact.archived
+    archived = artifact.archived
     return {
         "kind": job.kind,
         "path": job.artifact.name,
@@ -56,7 +57,7 @@ def update(output: Path, results: Iterable[Result], *, known: Sequence[str] | No
     at once into one folder lose nothing. Raises `BundleError` when the manifest that is there cannot be read
     or a new one not be written.
     """
-    rows = {one.job.name: row(one, one.artifact) for one in results if one.artifact is not None}
+    rows = {one.job.name: row(one.job, one.artifact) for one in results if one.artifact is not None}
     gone = {one.job.name for one in results if one.status == "failed"}
 
     def merged() -> dict[str, Any]:

@@ -24,11 +24,9 @@ from deflate import deflate_compress
 
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.stage import Tree, file_mode
+from lambda_bundle.targets import UNZIPPED_LIMIT
 
 LEVEL = 6
-UNZIPPED_LIMIT = 262_144_000
-"""Bytes that Lambda accepts unzipped, layers included
-(https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 MAX_BYTES = 0xFFFF_FFFF
 """What a zip without the 64-bit extension can hold."""
 _STORED, _DEFLATED = 0, 8

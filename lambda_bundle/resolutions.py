@@ -57,11 +57,8 @@ class Resolutions:
         """
         rows = [asdict(wheel) for wheel in wheels]
         if all(row["sha256"] and mask(row["url"]) == row["url"] for row in rows):
-            path = self._path(key)
-            with self._cache.guarding(), self._cache.making(path) as folder:
-                made = folder / path.name
-                made.write_text(json.dumps(rows), encoding="utf-8")
-                made.replace(path)
+            with self._cache.guarding():
+                self._cache.write(self._path(key), rows)
 
     def _path(self, key: str) -> Path:
         return self._cache.path(KIND, f"{key}.json")

@@ -19,6 +19,9 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 Arch = str
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 """AWS's word for an architecture, and the one of wheels, markers and ELF tools."""
+UNZIPPED_LIMIT = 262_144_000
+"""Bytes that Lambda accepts unzipped, layers included
+(https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 MAX_LAYERS = 5
 """How many layers a function can have (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 

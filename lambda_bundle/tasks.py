@@ -119,9 +119,10 @@ def invalid(message: str, *, option: str | None = None, hint: str | None = None)
 
 
 def _load(file: str | None) -> Config:
+    from lambda_bundle.cache import Cache  # noqa: PLC0415
     from lambda_bundle.config import find, load  # noqa: PLC0415
 
-    return load(Path(file).absolute() if file else find(Path.cwd()))
+    return load(Path(file).absolute() if file else find(Path.cwd()), Cache.of(os.environ))
 
 
 def _workers(jobs: str | None) -> int | None:

@@ -16,18 +16,18 @@ FOLDER = Path(lambda_bundle.__file__).parent
 ORDER = [
     # values that everything speaks of
     *("errors", "targets"),
+    # how files were, and what is kept between runs
+    *("stamps", "cache"),
     # from bundles.toml to jobs
-    *("positions", "findings", "indexes", "checks", "entries", "config", "jobs"),
+    *("positions", "findings", "indexes", "checks", "entries", "models", "config", "jobs"),
     # running commands
     *("process", "hooks"),
     # from requirements to wheels
     *("lock", "reqfile", "access", "installed", "needs", "unpack", "installers"),
     *("projects", "pylock", "uvlock", "exports", "requirements"),
-    *("installer_uv", "installer_pip", "backends"),
+    *("installer_uv", "installer_pip", "backends", "resolutions"),
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
-    # what is kept between runs
-    *("stamps", "cache", "resolutions"),
     # from sources and wheels to artifacts
     *("stage", "members", "once", "git", "local", "purewheel", "sdist", "builder"),
     *("store", "contents", "layers", "limits"),
@@ -47,7 +47,7 @@ ROOMS = {
     "invoke": {"tasks", "cli"},
     "pathspec": {"stage"},
     "platformdirs": {"cache"},
-    "pydantic": {"config"},
+    "pydantic": {"models"},
     "rich": {"console"},
     "subprocess": {"process"},
     "tomli": {"config", "installer_uv", "positions", "projects", "local"},
@@ -137,5 +137,5 @@ def test_listing_the_tasks_is_light(clean_environ: Mapping[str, str]) -> None:
 
 
 def test_validating_loads_nothing_that_builds(clean_environ: Mapping[str, str]) -> None:
-    modules = loaded("import lambda_bundle.console, lambda_bundle.jobs", clean_environ)
+    modules = loaded("import lambda_bundle.console, lambda_bundle.jobs, lambda_bundle.models", clean_environ)
     assert not modules & {"deflate", "filelock", "invoke", "uv", "lambda_bundle.pipeline"}

@@ -446,7 +446,18 @@ def test_the_chores_of_this_repository(environ: Mapping[str, str]) -> None:
     ran = Project(ROOT, environ).invoke("--list")
     assert ran.code == 0, ran.err
     names = [line.split()[0] for line in ran.out.splitlines() if line.startswith("  ") and line[2] != " "]
-    assert names == ["bundle", "cache", "check", "clean", "docs", "plan", "schema", "test", "validate"]
+    assert names == [
+        "bundle",
+        "cache",
+        "check",
+        "clean",
+        "docs",
+        "plan",
+        "schema",
+        "smoke",
+        "test",
+        "validate",
+    ]
 
 
 # --- the edge

@@ -33,8 +33,8 @@ from wheelhouse import Wheelhouse
 
 from lambda_bundle import Code, load
 from lambda_bundle.binaries import inspect, judge
-from lambda_bundle.config import schema
 from lambda_bundle.console import Printer
+from lambda_bundle.models import schema
 from lambda_bundle.stage import DEFAULT_EXCLUDES
 from lambda_bundle.targets import RUNTIMES, Target
 from lambda_bundle.tasks import ns

@@ -402,11 +402,11 @@ def test_cache_command(project: Project) -> None:
     assert project.invoke("bundle", "--all").code == 0
     shown = project.script("cache", "--json", LAMBDA_BUNDLE_CACHE_LIMIT="7kB").data
     size = shown.pop("size")
-    assert shown == {"folder": root, "entries": 4, "limit": 7000, "removed": 0, "freed": 0}
+    assert shown == {"folder": root, "entries": 5, "limit": 7000, "removed": 0, "freed": 0}
     assert size == sum(entry.size for entry in Cache.of(project.environ).entries()) > len(DATA)
     cleared = project.script("cache", "--clear", cwd="..")
     assert cleared.code == 0
-    assert cleared.err.startswith("removed 4 entries, ")
+    assert cleared.err.startswith("removed 5 entries, ")
     assert cleared.out.splitlines()[1].split()[:3] == ["0", "0", "B"]
     assert Cache.of(project.environ).entries() == []
     assert project.invoke("bundle", "--all").code == 0
@@ -420,7 +420,7 @@ def test_pruning_by_command(project: Project) -> None:
     assert project.script("cache", "--prune").err == ""
     ran = project.script("cache", "--prune", "--limit", "1kB", "--json")
     assert ran.data["removed"] == 1, "the other was used within the hour"
-    assert (ran.data["freed"], ran.data["limit"], ran.data["entries"]) == (first.size, 1000, 3)
+    assert (ran.data["freed"], ran.data["limit"], ran.data["entries"]) == (first.size, 1000, 4)
     assert ran.err.startswith("removed 1 entry, ")
     assert first.path not in [entry.path for entry in kept.entries()]
 

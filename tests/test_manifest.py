@@ -68,7 +68,7 @@ def test_a_row(output: Path) -> None:
 
 def test_a_layer_in_a_folder(output: Path) -> None:
     layer = job(output, "common", kind="layer", handler=None, format="dir")
-    row = manifest.row(built(layer), built(layer).artifact)  # type: ignore[arg-type]
+    row = manifest.row(layer, built(layer).artifact)  # type: ignore[arg-type]
     assert (row["kind"], row["path"], row["format"]) == ("layer", "common", "dir")
     assert (row["handler"], row["code_sha256"], row["wheels"]) == (None, None, [])
 

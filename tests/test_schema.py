@@ -10,7 +10,7 @@ import tomli
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from spoiled import VALID, paths, spoil, wrong_values
 
-from lambda_bundle.config import schema
+from lambda_bundle.models import schema
 from lambda_bundle.targets import MACHINES, RUNTIMES
 
 ROOT = Path(__file__).resolve().parents[1]
