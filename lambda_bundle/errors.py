@@ -53,6 +53,7 @@ class Code(str, Enum):
     LOCK_INVALID = f"{PREFIX}LockInvalid"
     LOCK_UNSUITABLE = f"{PREFIX}LockUnsuitable"
     UNKNOWN_SELECTION = f"{PREFIX}UnknownSelection"
+    WINDOWS_EXPORT_UNSUPPORTED = f"{PREFIX}WindowsExportUnsupported"
     VARIABLE_MISSING = f"{PREFIX}VariableMissing"
     # resolving and installing
     PYTHON_MISSING = f"{PREFIX}PythonMissing"
@@ -101,6 +102,7 @@ class Code(str, Enum):
     TAGS_BEYOND_RUNTIME = f"{PREFIX}TagsBeyondRuntime"
     SHARED_PATH = f"{PREFIX}SharedPath"
     OVERRIDE_UNUSED = f"{PREFIX}OverrideUnused"
+    UNPINNED = f"{PREFIX}Unpinned"
     SEVERAL_LOCKS = f"{PREFIX}SeveralLocks"
     SELECTION_UNUSED = f"{PREFIX}SelectionUnused"
     SKIP_UNUSED = f"{PREFIX}SkipUnused"

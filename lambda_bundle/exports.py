@@ -58,7 +58,9 @@ def find_uv() -> str:
         ) from None
 
 
-def uv_arguments(project: Path, selection: Selection, *, emit: bool, check: bool, prune: bool) -> list[str]:
+def uv_arguments(
+    project: Path, selection: Selection, *, emit: bool, check: bool, prune: bool, offline: bool
+) -> list[str]:
     """`uv export` of a project to pylock.toml in the current folder.
 
     `emit`: with the package itself and not only what it depends on; `check`: only if the lock is current, for
@@ -70,6 +72,7 @@ def uv_arguments(project: Path, selection: Selection, *, emit: bool, check: bool
     return [
         *("export", "--project", str(project), *checking, "--no-python-downloads"),
         *("--format", "pylock.toml", "--output-file", "pylock.toml", "--no-default-groups"),
+        *(("--offline",) if offline else ()),
         *("--quiet", "--no-progress", "--color", "never"),
         *(() if emit else ("--no-emit-project",)),
         *(("--package", selection.package) if selection.package else ()),
@@ -99,7 +102,9 @@ def export_uv(
         _check_uv_lock(lock, law, place, target)
     work = quiet(work)
     (work.folder / "pylock.toml").unlink(missing_ok=True)
-    arguments = uv_arguments(law.project, selection, emit=emit, check=check, prune=prune)
+    arguments = uv_arguments(
+        law.project, selection, emit=emit, check=check, prune=prune, offline=work.offline
+    )
     completed = work.run([find_uv(), *arguments])
     if completed.code:
         raise _uv_failure(completed, law, place)

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -81,16 +81,18 @@ class Children:
         timeout: float,
         secrets: Iterable[str] = (),
         shown: str | None = None,
+        stdout: Path | None = None,
     ) -> Completed:
         """Run a command (a string goes through the shell) to its end, without standard input.
 
-        `timeout` is in seconds; `shown` is what the command is called in messages. Whatever it started and
+        `timeout` is in seconds; `shown` is what the command is called in messages; `stdout` is a file for
+        what it writes there, as it is. Whatever it started and
         left behind is ended with it. Raises `BundleError` when the command cannot be started or takes too
         long, and `Stopped` when `stop` was called. What comes out is masked.
         """
         secrets = tuple(secrets)
         shown = mask(shown or (command if isinstance(command, str) else shlex.join(command)), secrets)
-        child = self._start(command, shown, cwd=cwd, environ=environ)
+        child = self._start(command, shown, cwd=cwd, environ=environ, stdout=stdout)
         output = _Output(child)
         late = threading.Event()
         # A timer rather than `wait(timeout)`, which polls and so adds up to 50 ms to every command.
@@ -157,9 +159,15 @@ class Children:
         return self._stopped
 
     def _start(
-        self, command: Sequence[str] | str, shown: str, *, cwd: Path, environ: Mapping[str, str]
+        self,
+        command: Sequence[str] | str,
+        shown: str,
+        *,
+        cwd: Path,
+        environ: Mapping[str, str],
+        stdout: Path | None,
     ) -> subprocess.Popen[bytes]:
-        with self._lock:  # so that none starts behind the back of `stop`
+        with self._lock, ExitStack() as stack:  # locked, so that none starts behind the back of `stop`
             self.check()
             try:
                 child = subprocess.Popen(
@@ -168,8 +176,8 @@ class Children:
                     cwd=cwd,
                     env=dict(environ),
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
+                    stdout=stack.enter_context(stdout.open("wb")) if stdout else subprocess.PIPE,
+                    stderr=subprocess.PIPE if stdout else subprocess.STDOUT,
                     start_new_session=True,
                     creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
                 )
@@ -194,7 +202,7 @@ class _Output:
     def __init__(self, child: subprocess.Popen[bytes]) -> None:
         self._kept = bytearray()
         self._cut = False
-        self._thread = threading.Thread(target=self._read, args=(child.stdout,), daemon=True)
+        self._thread = threading.Thread(target=self._read, args=(child.stdout or child.stderr,), daemon=True)
         self._thread.start()
 
     def _read(self, pipe: IO[bytes]) -> None:

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import tomli
+from packaging.dependency_groups import DependencyGroupResolver
+from packaging.errors import ExceptionGroup
+from packaging.utils import canonicalize_name
 
 from lambda_bundle.entries import Packaging
 from lambda_bundle.errors import BundleError, Code, Problem, Where
@@ -23,6 +26,9 @@ from lambda_bundle.jobs import Selection
 REQUIREMENTS, PROJECT = "requirements.txt", "pyproject.toml"
 LOCKS: Mapping[Packaging, str] = {
     "uv": "uv.lock",
+    "poetry": "poetry.lock",
+    "pdm": "pdm.lock",
+    "pipenv": "Pipfile.lock",
     "pylock": "pylock.toml",
 }
 REFRESH: Mapping[Packaging, str] = {
@@ -33,6 +39,8 @@ REFRESH: Mapping[Packaging, str] = {
     "pylock": "write it anew with the tool that made it, such as `uv export --format pylock.toml`",
 }
 """How each lock is brought up to date, for hints."""
+_UNLOCKED: tuple[tuple[str, Packaging], ...] = (("Pipfile", "pipenv"), (PROJECT, "poetry"))
+"""What declares dependencies that only its tool can lock."""
 _NAMED_LOCK = re.compile(r"pylock\.[^.]+\.toml")  # PEP 751
 
 
@@ -116,6 +124,10 @@ def find(place: Place, selection: Selection, name: str) -> Law | None:
         return replace(found[0], others=others)
     if selection.packaging is not None:
         raise _absent(place, selection.packaging)
+    for file, kind in _UNLOCKED:
+        path = place.locate(file)
+        if path.is_file() and (file != PROJECT or _is_poetry(path, place)):
+            raise _unlocked(path, kind, place)
     return None
 
 
@@ -173,6 +185,10 @@ def _beside(place: Place, selection: Selection, name: str) -> Iterator[Law]:
     path = place.locate(REQUIREMENTS)
     if os.path.lexists(path):  # what is no file is an error of whoever reads it
         yield Law(kind="requirements", path=path, project=path.parent)
+    if own.is_file() and "project" in (data := load(own, place)):
+        bare = "dependencies" not in data["project"] and not selection.groups and not selection.extras
+        if not (bare and _is_poetry(own, place)):
+            yield Law(kind="project", path=own, project=own.parent)
 
 
 def _rivals(law: Law, other: Law) -> bool:
@@ -262,6 +278,28 @@ def _kind(name: str) -> Packaging:
     if name == PROJECT:
         return "project"
     return next((kind for kind, lock in LOCKS.items() if lock == name), "requirements")
+
+
+def declared(data: Mapping[str, Any], selection: Selection) -> list[str]:
+    """The names of the packages that a pyproject.toml asks for itself (PEP 621 and 735)."""
+    project = table(data, "project")
+    extras = {canonicalize_name(name) for name in selection.extras}
+    optional = table(project, "optional-dependencies")
+    texts = [str(one) for one in project.get("dependencies", ())]
+    texts += [str(one) for name in optional if canonicalize_name(name) in extras for one in optional[name]]
+    for group in selection.groups:
+        texts += grouped(data, group) or ()
+    names = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text) for text in texts)
+    return sorted({canonicalize_name(match[1]) for match in names if match})
+
+
+def grouped(data: Mapping[str, Any], group: str) -> list[str] | None:
+    """The requirements of a dependency group, with those that it includes; None where it is not well made."""
+    try:
+        resolver = DependencyGroupResolver(table(data, "dependency-groups"))
+        return [str(one) for one in resolver.resolve(group)]
+    except (ValueError, LookupError, TypeError, ExceptionGroup):
+        return None
 
 
 def _is_poetry(path: Path, place: Place) -> bool:

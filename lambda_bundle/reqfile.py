@@ -122,11 +122,13 @@ def read(
     environ: Mapping[str, str],
     shown: Callable[[Path], str],
     resolve: Callable[[Path, str], Path],
+    mixed: bool = False,
 ) -> Requirements:
     """Read a requirements file, and the files that it names, for the target with this marker environment.
 
     `environ` fills `${VARIABLES}`; `shown` turns a path into what the user knows it by; `resolve` turns the
-    folder of a file and a relative path in that file into an absolute path.
+    folder of a file and a relative path in that file into an absolute path. `mixed`: some requirements may
+    have hashes and others none, as in what is exported from a lock.
 
     Folders, source archives and git repositories become `sources`, editable ones too: what is installed is
     a wheel of them. Raises `BundleError` with every problem at once: `REQUIREMENTS_MISSING` for a file or
@@ -146,6 +148,8 @@ def read(
         secrets=frozenset(reader.secrets),
         sources=_unique(reader.sources),
     )
+    if mixed:
+        found = replace(found, options=replace(found.options, require_hashes=False))
     problems = _unique((*reader.problems, *_unhashed(found)))
     if problems:
         raise BundleError(*problems)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from lambda_bundle import exports, pylock
-from lambda_bundle.errors import Code, Problem, Where
+from lambda_bundle import exports, foreign, pylock
+from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
 from lambda_bundle.needs import skip_unused
-from lambda_bundle.projects import LOCKS, PROJECT, REFRESH, Law, Place, load, members
+from lambda_bundle.projects import LOCKS, PROJECT, REFRESH, Law, Place, grouped, load, members, table
 from lambda_bundle.pylock import Locked
-from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements, read
+from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirement, Requirements, read
 from lambda_bundle.targets import Target
 
 
@@ -118,10 +120,137 @@ def _locked(locked: Locked) -> Requirements:
     return replace(NO_REQUIREMENTS, candidates=locked.candidates, sources=locked.sources, exact=True)
 
 
+def _read_export(question: Question) -> Requirements:
+    law, place = question.law, question.place
+    found = foreign.export(law, place, question.selection, question.work)
+    folder = place.original(law.path.parent)
+    read = _read_lines(question, found.file, resolve=lambda _, relative: folder / relative, mixed=True)
+    hashed = tuple(_with_hashes(one, found.hashes) for one in read.requirements)
+    unused = ("package", *(("extras",) if law.kind == "pipenv" else ()))
+    return replace(
+        read,
+        requirements=hashed,
+        exact=True,
+        roots=found.roots,
+        files=found.files,
+        warnings=_unused(question, *unused),
+    )
+
+
+def _with_hashes(requirement: Requirement, hashes: Mapping[tuple[str, str], tuple[str, ...]]) -> Requirement:
+    version = requirement.specifier.removeprefix("==")
+    return replace(requirement, hashes=requirement.hashes or hashes.get((requirement.name, version), ()))
+
+
+def _read_project(question: Question) -> Requirements:
+    """A pyproject.toml without a lock: what it asks for, to be resolved."""
+    law, place, selection = question.law, question.place, question.selection
+    data = load(law.path, place)
+    lines = [_with_source(line, data, law.path.parent, place) for line in _declared(question, data)]
+    file = question.work.folder / "requirements.project.txt"
+    question.work.write(file.name, lines)
+    folder = law.path.parent
+    found = _read_lines(question, file, resolve=lambda _, relative: place.resolve(folder, relative))
+    warning = Problem(
+        code=Code.UNPINNED,
+        message=f"nothing pins what {question.where.file} asks for: another day may bring other versions",
+        where=question.where,
+        hint="lock it, with `uv lock` for example, and keep the lock with the sources",
+        severity="warning",
+    )
+    pinning = (warning,) if found.requirements else ()
+    unused = _unused(question, "package") if selection.package else ()
+    return replace(found, files=(law.path,), warnings=(*pinning, *unused))
+
+
+def _declared(question: Question, data: Mapping[str, Any]) -> list[str]:
+    """The requirements of a pyproject.toml, with those of the extras and groups that were selected."""
+    selection, project = question.selection, table(data, "project")
+    if "dependencies" in project.get("dynamic", ()):
+        message = "its dependencies are dynamic: only a build could tell them"
+        raise _wrong(question, Code.INVALID_REQUIREMENT, message, "lock the project, or write them down")
+    lines = [str(one) for one in project.get("dependencies", ())]
+    optional = {canonicalize_name(name): one for name, one in table(project, "optional-dependencies").items()}
+    for name in selection.extras:
+        if canonicalize_name(name) not in optional:
+            hint = did_you_mean(name, optional) or f"it has {', '.join(optional) or 'none'}"
+            raise _wrong(question, Code.UNKNOWN_SELECTION, f"it has no extra called {name}", hint)
+        lines += map(str, optional[canonicalize_name(name)])
+    groups = {canonicalize_name(name): name for name in table(data, "dependency-groups")}
+    for name in selection.groups:
+        if canonicalize_name(name) not in groups:
+            hint = did_you_mean(name, groups) or f"it has {', '.join(groups) or 'none'}"
+            raise _wrong(question, Code.UNKNOWN_SELECTION, f"it has no dependency group called {name}", hint)
+        members = grouped(data, name)
+        if members is None:
+            message = f"the dependency group {name} is not what PEP 735 allows"
+            raise _wrong(question, Code.INVALID_REQUIREMENT, message, "correct it, and what it includes")
+        lines += members
+    return lines
+
+
+def _with_source(line: str, data: Mapping[str, Any], folder: Path, place: Place) -> str:
+    """A requirement with the folder or repository that `tool.uv.sources` names for it."""
+    match = re.match(
+        r"\s*(?P<name>[A-Za-z0-9][\w.-]*)\s*(?P<extras>\[[^\]]*\])?(?P<rest>.*)", line, re.DOTALL
+    )
+    sources = table(data, "tool", "uv", "sources")
+    found = next((sources[name] for name in sources if match and _same(name, match["name"])), None)
+    if match is None or not isinstance(found, dict):
+        return line
+    marker = match["rest"].partition(";")[2]
+    if "path" in found:
+        target = place.resolve(folder, str(found["path"])).as_uri()
+    elif "git" in found:
+        reference = found.get("rev") or found.get("tag") or found.get("branch")
+        target = f"git+{found['git']}" + (f"@{reference}" if reference else "")
+        target += f"#subdirectory={found['subdirectory']}" if "subdirectory" in found else ""
+    else:
+        return line
+    return f"{match['name']}{match['extras'] or ''} @ {target}" + (f" ; {marker.strip()}" if marker else "")
+
+
+def _same(one: str, other: str) -> bool:
+    return canonicalize_name(one) == canonicalize_name(other)
+
+
+def _wrong(question: Question, code: Code, message: str, hint: str) -> BundleError:
+    message = f"{question.where.file}: {message}"
+    return BundleError(Problem(code=code, message=message, where=question.where, hint=hint))
+
+
+def _read_lines(
+    question: Question, file: Path, *, resolve: Callable[[Path, str], Path], mixed: bool = False
+) -> Requirements:
+    """Requirements in a file of ours; the places of problems are in the law."""
+    try:
+        found = read(
+            file,
+            markers=question.target.markers,
+            environ={},
+            shown=lambda path: question.place.shown(question.law.path if path == file else path),
+            resolve=resolve,
+            mixed=mixed,
+        )
+    except BundleError as error:
+        problems = (replace(one, where=question.where) for one in error.problems)
+        raise BundleError(*dict.fromkeys(problems)) from None
+    where = question.where
+    return replace(
+        found,
+        requirements=tuple(replace(one, where=where) for one in found.requirements),
+        sources=tuple(replace(one, where=where) for one in found.sources),
+    )
+
+
 _READERS: dict[str, Callable[[Question], Requirements]] = {
     "uv": _read_uv,
     "pylock": _read_pylock,
     "requirements": _read_requirements,
+    "project": _read_project,
+    "poetry": _read_export,
+    "pipenv": _read_export,
+    "pdm": _read_export,
 }
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from packaging.dependency_groups import DependencyGroupResolver
-from packaging.errors import ExceptionGroup
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from lambda_bundle.projects import grouped, table
 from lambda_bundle.targets import Target
 
 Wants = dict[tuple[str, str, str], SpecifierSet | None]
@@ -93,12 +92,12 @@ def _declared(project: Mapping[str, Any], target: Target) -> Wants | None:
 
 
 def _groups(project: Mapping[str, Any], target: Target) -> Wants | None:
-    groups = dict(project.get("dependency-groups", {}))
-    try:
-        resolver = DependencyGroupResolver(groups)
-        found = {name: [str(one) for one in resolver.resolve(name)] for name in groups}
-    except (ValueError, LookupError, TypeError, ExceptionGroup):
-        return None  # uv says what is wrong with it
+    found = {}
+    for name in table(project, "dependency-groups"):
+        texts = grouped(project, name)
+        if texts is None:
+            return None  # uv says what is wrong with it
+        found[name] = texts
     legacy = project.get("tool", {}).get("uv", {}).get("dev-dependencies", ())
     if legacy:
         found["dev"] = [*found.get("dev", ()), *legacy]

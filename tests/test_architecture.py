@@ -24,7 +24,7 @@ ORDER = [
     *("process", "hooks"),
     # from requirements to wheels
     *("lock", "reqfile", "access", "installed", "needs", "unpack", "installers"),
-    *("projects", "pylock", "uvlock", "exports", "requirements"),
+    *("projects", "pylock", "uvlock", "exports", "foreign", "requirements"),
     *("installer_uv", "installer_pip", "backends", "resolutions"),
     # whether binaries load on a target
     *("elf", "systems", "binaries"),

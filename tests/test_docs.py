@@ -377,6 +377,15 @@ class Example:
     """Whether the current folder is removed before the command begins."""
 
 
+def on_windows() -> None:
+    """The decision that is made there."""
+    with edge():
+        try:
+            refuse_on("win32", "poetry")
+        except BundleError as error:
+            raise BundleError(*(one.at(name="api", stage="requirements") for one in error.problems)) from None
+
+
 PROJECT = '[project]\nname = "api"\nversion = "0.1"\nrequires-python = ">=3.10"\ndependencies = ["{}"]\n'
 PYLOCK = 'lock-version = "1.0"\ncreated-by = "hand"\npackages = []\n'
 
@@ -617,6 +626,11 @@ EXAMPLES = {
     Code.UNKNOWN_SELECTION: Example(
         toml=FUNCTION + 'groups = ["asw"]\n',
         files={"api/pylock.toml": PYLOCK + 'dependency-groups = ["aws", "dev"]\n'},
+    ),
+    Code.WINDOWS_EXPORT_UNSUPPORTED: Example(command=on_windows),
+    Code.UNPINNED: Example(
+        files={"api/pyproject.toml": PROJECT.format("six")},
+        wheels=lambda house: house.wheel("six", "1.17.0"),
     ),
     Code.SEVERAL_LOCKS: Example(files={"api/pylock.toml": PYLOCK}, requirements=""),
     Code.SELECTION_UNUSED: Example(toml=FUNCTION + 'groups = ["aws"]\n', requirements=""),

@@ -1,0 +1,388 @@
+"""Locks of Poetry, Pipenv and PDM, each written and exported by the real tool.
+
+The tools come from the real package index, into environments of their own; what they lock comes from
+hand-written wheels behind an index on the loopback.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loopback import Index, serving
+from uv import find_uv_bin
+from wheelhouse import Wheelhouse, sha256
+from workbench import BACKENDS
+from workshop import Workshop, snapshot, told
+
+from lambda_bundle import foreign
+from lambda_bundle.errors import BundleError, Code, Problem
+from lambda_bundle.jobs import Selection
+from lambda_bundle.projects import LOCKS
+
+APP = "def handler(event, context): ...\n"
+TOOLS = {
+    "poetry1": ("poetry", ["poetry<2", "poetry-plugin-export"]),
+    "poetry2": ("poetry", ["poetry>=2", "poetry-plugin-export"]),
+    "plain": ("poetry", ["poetry>=2"]),
+    "pipenv": ("pipenv", ["pipenv"]),
+    "pdm": ("pdm", ["pdm[locked]"]),
+}
+RUNTIMES = {"python3.10": "x86_64", "python3.13": "arm64"}
+
+POETRY = """[tool.poetry]
+name = "api"
+version = "0.1"
+description = ""
+authors = []
+readme = "README.md"
+package-mode = false
+[tool.poetry.dependencies]
+python = ">=3.9,<4"
+web = "*"
+fast = "*"
+tomlkit = {{ version = "*", python = "<3.11" }}
+more = {{ version = "*", optional = true }}
+{more}
+[tool.poetry.extras]
+x = ["more"]
+[tool.poetry.group.dev.dependencies]
+testing = "*"
+[tool.poetry.group.cloud.dependencies]
+aws = "*"
+[[tool.poetry.source]]
+name = "loopback"
+url = "{index}/"
+priority = "primary"
+"""
+PIPFILE = """[[source]]
+url = "{index}"
+verify_ssl = true
+name = "loopback"
+[packages]
+web = "*"
+fast = "*"
+tomlkit = {{ version = "*", markers = "python_version < '3.11'" }}
+{more}
+[dev-packages]
+testing = "*"
+[cloud]
+aws = "*"
+"""
+PDM = """[project]
+name = "api"
+version = "0.1"
+requires-python = ">=3.9"
+dependencies = ["web", "fast", "tomlkit; python_version < '3.11'"{more}]
+[project.optional-dependencies]
+x = ["more"]
+[dependency-groups]
+dev = ["testing"]
+cloud = ["aws"]
+[tool.pdm]
+distribution = false
+[[tool.pdm.source]]
+name = "pypi"
+url = "{index}"
+"""
+
+
+@dataclass(frozen=True)
+class Bench:
+    shop: Workshop
+    house: Wheelhouse
+    index: str
+    tools: Path
+
+    def write(self, tool: str, more: str = "") -> None:
+        kind, _ = TOOLS[tool]
+        name, text = {
+            "poetry": ("pyproject.toml", POETRY),
+            "pipenv": ("Pipfile", PIPFILE),
+            "pdm": ("pyproject.toml", PDM),
+        }[kind]
+        self.shop.write({f"api/{name}": text.format(index=self.index, more=more), "api/app.py": APP})
+
+    def lock(self, tool: str) -> None:
+        kind, _ = TOOLS[tool]
+        command = [str(self.path(tool) / kind), "lock", *(["-G", ":all"] if kind == "pdm" else [])]
+        command += ["--categories", "packages dev-packages cloud"] if kind == "pipenv" else []
+        done = subprocess.run(
+            command,
+            cwd=self.shop.root / "api",
+            env=self.environ(tool),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert (self.shop.root / "api" / LOCKS[kind]).is_file(), done.stdout + done.stderr  # type: ignore[index]
+
+    def path(self, tool: str) -> Path:
+        """Where a tool is installed; it is made when it is first asked for."""
+        folder = self.tools / tool / ("Scripts" if os.name == "nt" else "bin")
+        if not folder.exists():
+            environ = {**os.environ, "UV_CACHE_DIR": str(self.tools / "cache")}
+            for arguments in (
+                ["venv", "--quiet", "--python", sys.executable, str(folder.parent)],
+                ["pip", "install", "--quiet", "--python", str(folder.parent), *TOOLS[tool][1]],
+            ):
+                subprocess.run([find_uv_bin(), *arguments], env=environ, check=True)
+        return folder
+
+    def environ(self, tool: str) -> dict[str, str]:
+        found = dict(self.shop.environ)
+        return {**found, "PATH": f"{self.path(tool)}{os.pathsep}{found['PATH']}"}
+
+    def declare(self, **values: Any) -> None:
+        self.shop.declare(
+            {
+                f"{backend}-{runtime.replace('.', '-')}": {
+                    "entry": "api",
+                    "backend": backend,
+                    "runtime": runtime,
+                    "arch": arch,
+                    **values,
+                }
+                for backend in BACKENDS
+                for runtime, arch in RUNTIMES.items()
+            }
+        )
+
+    def installed(self, tool: str, runtime: str = "python3.13") -> dict[str, str]:
+        results = self.shop.bundle(f"*-{runtime.replace('.', '-')}", environ=self.environ(tool))
+        assert not [line for one in results.values() for line in told(one)]
+        ours, theirs = (
+            {wheel.name: wheel.filename for wheel in one.artifact.wheels}  # type: ignore[union-attr]
+            for one in results.values()
+        )
+        assert ours == theirs
+        return ours
+
+    def problem(self, tool: str) -> Problem:
+        problems = set(self.shop.fail("uv-python3-13", environ=self.environ(tool)))
+        (one,) = problems
+        return one
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, clean_environ: Mapping[str, str]) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("shared")
+    house = Wheelhouse(folder / "wheels")
+    house.folder.mkdir()
+    house.wheel("web", "2.0", requires=["idna>=3", 'colour; sys_platform == "win32"'])
+    for name in ("idna", "colour", "tomlkit", "core", "testing", "more"):
+        house.wheel(name, "3.1")
+    house.wheel("aws", "1.0", requires=["core"])
+    for tag in ("manylinux_2_17_x86_64", "manylinux_2_17_aarch64", "win_amd64"):
+        for python in ("cp310", "cp311", "cp313"):
+            house.wheel("fast", "1.5", f"{python}-{python}-{tag}")
+    with serving(Index(folder=house.folder)) as address:
+        own = {
+            "UV_CACHE_DIR": str(folder / "uv"),
+            "PIP_CACHE_DIR": str(folder / "pip"),
+            "LAMBDA_BUNDLE_CACHE": str(folder / "cache"),
+            "NO_PROXY": "127.0.0.1",
+            "HOME": str(folder / "home"),
+            "WORKON_HOME": str(folder / "venvs"),
+            "PDM_CHECK_UPDATE": "0",
+            "POETRY_CACHE_DIR": str(folder / "poetry"),
+            "PIPENV_CACHE_DIR": str(folder / "pipenv"),
+            "UV_DEFAULT_INDEX": (folder / "nowhere").as_uri(),
+        }
+        (folder / "nowhere").mkdir()
+        environ = {**clean_environ, **own}
+        yield Bench(Workshop(folder, environ), house, f"http://{address}/simple", folder / "tools")
+
+
+@pytest.fixture
+def bench(shared: Bench, tmp_path: Path) -> Bench:
+    shop = Workshop(tmp_path / "a repo", dict(shared.shop.environ))
+    return Bench(shop, shared.house, shared.index, shared.tools)
+
+
+LOCKING = ["poetry1", "poetry2", "pipenv", "pdm"]
+
+
+@pytest.mark.index
+@pytest.mark.parametrize("tool", LOCKING)
+def test_what_a_tool_locked_is_installed(bench: Bench, tool: str) -> None:
+    bench.write(tool)
+    bench.lock(tool)
+    before = snapshot(bench.shop.root)
+    bench.declare()
+    for runtime, arch in RUNTIMES.items():
+        found = bench.installed(tool, runtime)
+        machine = {"x86_64": "x86_64", "arm64": "aarch64"}[arch]
+        abi = runtime.replace("python", "cp").replace(".", "")
+        assert found["fast"] == f"fast-1.5-{abi}-{abi}-manylinux_2_17_{machine}.whl"
+        # Pipenv locks for the host alone: what its markers leave out there has no version in it.
+        conditional = {"tomlkit"} if runtime == "python3.10" else set()
+        assert set(found) == {"web", "idna", "fast"} | conditional
+    after = snapshot(bench.shop.root, without=["dist", "bundles.toml"])
+    assert {name: it for name, it in before.items() if name in after} == after
+    assert set(after) == set(before)
+
+
+@pytest.mark.index
+@pytest.mark.parametrize("tool", LOCKING)
+def test_groups_and_skip(bench: Bench, tool: str) -> None:
+    bench.write(tool)
+    bench.lock(tool)
+    bench.declare(groups=["cloud"])
+    assert set(bench.installed(tool)) == {"web", "idna", "fast", "aws", "core"}
+    bench.declare(groups=["cloud"], skip=["aws", "fast"])
+    assert set(bench.installed(tool)) == {"web", "idna"}
+    if tool != "pipenv":
+        bench.declare(extras=["x"])
+        assert set(bench.installed(tool)) == {"web", "idna", "fast", "more"}
+    bench.declare(groups=["clodu"])
+    assert bench.problem(tool).code == Code.UNKNOWN_SELECTION
+
+
+@pytest.mark.index
+@pytest.mark.parametrize("tool", LOCKING)
+def test_a_stale_lock_and_a_broken_one(bench: Bench, tool: str) -> None:
+    kind, _ = TOOLS[tool]
+    bench.write(tool)
+    bench.lock(tool)
+    bench.write(tool, ', "colour"' if tool == "pdm" else 'colour = "*"')
+    bench.declare()
+    one = bench.problem(tool)
+    assert (one.code, one.hint) == (Code.LOCK_STALE, f"run `{kind} lock` in api")
+    bench.shop.write({f"api/{LOCKS[kind]}": "<<<<<<< HEAD\n"})  # type: ignore[index]
+    one = bench.problem(tool)
+    assert (one.code, one.where.file) == (Code.LOCK_INVALID, f"api/{LOCKS[kind]}")  # type: ignore[index]
+
+
+@pytest.mark.index
+@pytest.mark.parametrize("tool", LOCKING)
+def test_a_hash_is_checked(bench: Bench, tool: str) -> None:
+    kind, _ = TOOLS[tool]
+    bench.write(tool)
+    bench.lock(tool)
+    path = bench.shop.root / "api" / LOCKS[kind]  # type: ignore[index]
+    true = sha256(bench.house.folder / "web-2.0-py3-none-any.whl")
+    path.write_text(path.read_text().replace(true, f"sha256:{'0' * 64}"))
+    bench.declare()
+    assert bench.problem(tool).code == Code.HASH_MISMATCH
+
+
+@pytest.mark.index
+def test_poetry_without_its_plugin(bench: Bench) -> None:
+    bench.write("plain")
+    bench.lock("plain")
+    bench.declare()
+    one = bench.problem("plain")
+    assert one.code == Code.COMMAND_FAILED
+    assert "poetry-plugin-export" in (one.hint or "")
+
+
+@pytest.mark.parametrize("kind", ["poetry", "pipenv", "pdm"])
+def test_a_tool_that_is_not_installed(kind: str, tmp_path: Path, environ: dict[str, str]) -> None:
+    shop = Workshop(tmp_path / "repo", {**environ, "PATH": str(tmp_path)})
+    shop.declare({"api": {}, "other": {"entry": "other"}})
+    shop.write({f"src/{LOCKS[kind]}": "", "src/app.py": APP, "other/app.py": APP})  # type: ignore[index]
+    results = shop.bundle()
+    assert [one.status for one in results.values()] == ["failed", "built"]
+    (one,) = results["api"].problems
+    assert one.code == Code.COMMAND_FAILED
+    assert one.message == f"{kind} is not installed, and src/{LOCKS[kind]} is its lock"  # type: ignore[index]
+    assert f"uv tool install {kind}" in (one.hint or "")
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+@pytest.mark.parametrize("system", ["win32", "linux", "darwin"])
+def test_what_is_exported_on_windows(kind: Any, system: str) -> None:
+    if system == "win32" and kind in {"poetry", "pipenv", "pdm"}:
+        with pytest.raises(BundleError) as caught:
+            foreign.refuse_on(system, kind)
+        assert [one.code for one in caught.value.problems] == [Code.WINDOWS_EXPORT_UNSUPPORTED]
+    else:
+        foreign.refuse_on(system, kind)
+
+
+def test_pdm_exports_no_group_that_is_not_named() -> None:
+    def asked(*groups: str) -> str:
+        return " ".join(foreign.pdm_arguments(Selection(groups=groups), ("dev", "cloud"))[6:])
+
+    assert asked() == "--prod"
+    assert asked("x") == "--prod --group x"
+    assert asked("cloud") == "--without dev --group cloud"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("Pipfile", '[packages]\nweb = "*"\n'), ("pyproject.toml", POETRY)]
+)
+def test_what_nobody_has_locked(name: str, text: str, tmp_path: Path, environ: dict[str, str]) -> None:
+    shop = Workshop(tmp_path / "repo", environ)
+    shop.declare({"api": {}})
+    shop.write({f"src/{name}": text.format(index="", more="") if "{" in text else text, "src/app.py": APP})
+    (one,) = shop.fail()
+    assert (one.code, one.where.file) == (Code.LOCK_MISSING, f"src/{name}")
+
+
+# --- a pyproject.toml without a lock
+
+UNLOCKED = """[project]
+name = "api"
+version = "0.1"
+dependencies = ["web", "colour; sys_platform == 'win32'"]
+[project.optional-dependencies]
+"Fast_Ones" = ["fast"]
+[dependency-groups]
+cloud = ["aws"]
+all = [{ include-group = "cloud" }, "tomlkit"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("selection", "names"),
+    [
+        ({}, {"web", "idna"}),
+        ({"extras": ["fast-ones"]}, {"web", "idna", "fast"}),
+        ({"groups": ["all"]}, {"web", "idna", "aws", "core", "tomlkit"}),
+        ({"groups": ["all"], "skip": ["aws"]}, {"web", "idna", "tomlkit"}),
+    ],
+)
+def test_a_project_without_a_lock(bench: Bench, selection: Mapping[str, Any], names: set[str]) -> None:
+    bench.shop.write({"api/pyproject.toml": UNLOCKED, "api/app.py": APP})
+    bench.shop.declare({name: {"entry": "api", "backend": name, **selection} for name in BACKENDS})
+    index = {"UV_DEFAULT_INDEX": bench.index, "PIP_INDEX_URL": bench.index}
+    for result in bench.shop.bundle(environ=index).values():
+        assert result.artifact is not None, told(result)
+        assert {wheel.name for wheel in result.artifact.wheels} == names
+        assert [one.code for one in result.problems] == [Code.UNPINNED]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "selection", "code", "words"),
+    [
+        ("[project.opt", 'dynamic = ["dependencies"]\n[project.opt', {}, Code.INVALID_REQUIREMENT, "dynamic"),
+        ('"web"', '"web=="', {}, Code.INVALID_REQUIREMENT, "web=="),
+        ("", "", {"extras": ["nope"]}, Code.UNKNOWN_SELECTION, "no extra called nope"),
+        ("", "", {"groups": ["cluod"]}, Code.UNKNOWN_SELECTION, "no dependency group called cluod"),
+        ('group = "cloud"', 'group = "all"', {"groups": ["all"]}, Code.INVALID_REQUIREMENT, "PEP 735"),
+    ],
+)
+def test_a_project_that_says_too_little(
+    bench: Bench, old: str, new: str, selection: Mapping[str, Any], code: Code, words: str
+) -> None:
+    bench.shop.write({"api/pyproject.toml": UNLOCKED.replace(old, new), "api/app.py": APP})
+    bench.shop.declare({"api": {"entry": "api", **selection}})
+    (one,) = bench.shop.fail()
+    assert (one.code, one.where.file) == (code, "api/pyproject.toml")
+    assert words in one.message
+
+
+def test_a_pyproject_for_tools_alone_has_no_dependencies(bench: Bench) -> None:
+    bench.shop.write({"api/pyproject.toml": "[tool.ruff]\nline-length = 99\n", "api/app.py": APP})
+    bench.shop.declare({"api": {"entry": "api"}})
+    (result,) = bench.shop.bundle().values()
+    assert (result.status, result.problems) == ("built", ())
