@@ -34,6 +34,8 @@ from wheelhouse import Wheelhouse
 from lambda_bundle import Code, load
 from lambda_bundle.binaries import inspect, judge
 from lambda_bundle.console import Printer
+from lambda_bundle.errors import BundleError
+from lambda_bundle.foreign import refuse_on
 from lambda_bundle.models import schema
 from lambda_bundle.stage import DEFAULT_EXCLUDES
 from lambda_bundle.targets import RUNTIMES, Target
@@ -379,11 +381,10 @@ class Example:
 
 def on_windows() -> None:
     """The decision that is made there."""
-    with edge():
-        try:
-            refuse_on("win32", "poetry")
-        except BundleError as error:
-            raise BundleError(*(one.at(name="api", stage="requirements") for one in error.problems)) from None
+    try:
+        refuse_on("win32", "poetry")
+    except BundleError as error:
+        Printer().problems(one.at(name="api", stage="requirements") for one in error.problems)
 
 
 PROJECT = '[project]\nname = "api"\nversion = "0.1"\nrequires-python = ">=3.10"\ndependencies = ["{}"]\n'
