@@ -165,7 +165,7 @@ class Children:
         *,
         cwd: Path,
         environ: Mapping[str, str],
-        stdout: Path | None,
+        stdout: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         with self._lock, ExitStack() as stack:  # locked, so that none starts behind the back of `stop`
             self.check()
