@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Declared
 from packaging.utils import canonicalize_name
 
 from lambda_bundle import exports, foreign, pylock
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
+from lambda_bundle.local import links
+from lambda_bundle.lock import Source
 from lambda_bundle.needs import skip_unused
 from lambda_bundle.projects import LOCKS, PROJECT, REFRESH, Law, Place, grouped, load, members, table
 from lambda_bundle.pylock import Locked
@@ -144,9 +147,10 @@ def _with_hashes(requirement: Requirement, hashes: Mapping[tuple[str, str], tupl
 
 def _read_project(question: Question) -> Requirements:
     """A pyproject.toml without a lock: what it asks for, to be resolved."""
-    law, place, selection = question.law, question.place, question.selection
+    law, place = question.law, question.place
     data = load(law.path, place)
-    lines = [_with_source(line, data, law.path.parent, place) for line in _declared(question, data)]
+    elsewhere = links(law.path.parent, place, question.target.markers)
+    lines, sources = _elsewhere(_declared(question, data), elsewhere.sources, question.target)
     file = question.work.folder / "requirements.project.txt"
     question.work.write(file.name, lines)
     folder = law.path.parent
@@ -158,9 +162,13 @@ def _read_project(question: Question) -> Requirements:
         hint="lock it, with `uv lock` for example, and keep the lock with the sources",
         severity="warning",
     )
-    pinning = (warning,) if found.requirements else ()
-    unused = _unused(question, "package") if selection.package else ()
-    return replace(found, files=(law.path,), warnings=(*pinning, *unused))
+    pinning = (warning,) if found.requirements or sources else ()
+    return replace(
+        found,
+        sources=(*found.sources, *sources),
+        files=(law.path, *elsewhere.files),
+        warnings=(*pinning, *_unused(question, "package")),
+    )
 
 
 def _declared(question: Question, data: Mapping[str, Any]) -> list[str]:
@@ -189,29 +197,27 @@ def _declared(question: Question, data: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _with_source(line: str, data: Mapping[str, Any], folder: Path, place: Place) -> str:
-    """A requirement with the folder or repository that `tool.uv.sources` names for it."""
-    match = re.match(
-        r"\s*(?P<name>[A-Za-z0-9][\w.-]*)\s*(?P<extras>\[[^\]]*\])?(?P<rest>.*)", line, re.DOTALL
-    )
-    sources = table(data, "tool", "uv", "sources")
-    found = next((sources[name] for name in sources if match and _same(name, match["name"])), None)
-    if match is None or not isinstance(found, dict):
-        return line
-    marker = match["rest"].partition(";")[2]
-    if "path" in found:
-        target = place.resolve(folder, str(found["path"])).as_uri()
-    elif "git" in found:
-        reference = found.get("rev") or found.get("tag") or found.get("branch")
-        target = f"git+{found['git']}" + (f"@{reference}" if reference else "")
-        target += f"#subdirectory={found['subdirectory']}" if "subdirectory" in found else ""
-    else:
-        return line
-    return f"{match['name']}{match['extras'] or ''} @ {target}" + (f" ; {marker.strip()}" if marker else "")
+def _elsewhere(
+    lines: list[str], sources: Mapping[str, Source], target: Target
+) -> tuple[list[str], list[Source]]:
+    """The requirements without those that the project says where to find, and these."""
+    left: list[str] = []
+    found: list[Source] = []
+    for line in lines:
+        parsed = _parsed(line)
+        source = sources.get(canonicalize_name(parsed.name)) if parsed else None
+        if parsed is None or source is None:
+            left.append(line)  # if it is wrong, whoever reads it tells
+        elif parsed.marker is None or parsed.marker.evaluate(target.markers):
+            found.append(replace(source, extras=tuple(sorted(map(canonicalize_name, parsed.extras)))))
+    return left, found
 
 
-def _same(one: str, other: str) -> bool:
-    return canonicalize_name(one) == canonicalize_name(other)
+def _parsed(line: str) -> Declared | None:
+    try:
+        return Declared(line)
+    except InvalidRequirement:
+        return None
 
 
 def _wrong(question: Question, code: Code, message: str, hint: str) -> BundleError:

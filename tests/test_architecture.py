@@ -24,12 +24,13 @@ ORDER = [
     *("process", "hooks"),
     # from requirements to wheels
     *("lock", "reqfile", "access", "installed", "needs", "unpack", "installers"),
-    *("projects", "pylock", "uvlock", "exports", "foreign", "requirements"),
+    *("projects", "pylock", "uvlock", "exports", "foreign"),
     *("installer_uv", "installer_pip", "backends", "resolutions"),
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
     # from sources and wheels to artifacts
     *("stage", "members", "once", "git", "local", "purewheel", "sdist", "builder"),
+    "requirements",
     *("store", "contents", "layers", "limits"),
     *("result", "archive", "manifest", "freshness", "assembly", "pool", "pipeline", "clean"),
     # running an artifact

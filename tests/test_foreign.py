@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from localcode import project
 from loopback import Index, serving
 from uv import find_uv_bin
 from wheelhouse import Wheelhouse, sha256
@@ -386,3 +387,39 @@ def test_a_pyproject_for_tools_alone_has_no_dependencies(bench: Bench) -> None:
     bench.shop.declare({"api": {"entry": "api"}})
     (result,) = bench.shop.bundle().values()
     assert (result.status, result.problems) == ("built", ())
+
+
+# --- local code
+
+LOCAL = {
+    "poetry1": 'shared = { path = "../libs/shared", develop = true }',
+    "poetry2": 'shared = { path = "../libs/shared" }',
+    "pipenv": 'shared = { path = "../libs/shared" }',
+    "pdm": ', "shared @ file:///${PROJECT_ROOT}/../libs/shared"',
+}
+
+
+@pytest.mark.index
+@pytest.mark.parametrize("tool", LOCKING)
+def test_a_path_dependency_is_built(bench: Bench, tool: str) -> None:
+    project(bench.shop.root / "libs" / "shared", "shared", requires=["idna"])
+    bench.write(tool, LOCAL[tool])
+    bench.lock(tool)
+    bench.declare()
+    found = bench.installed(tool)
+    assert set(found) == {"web", "idna", "fast", "shared"}
+    assert found["shared"] == "shared-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_project_without_a_lock_has_local_code(bench: Bench, backend: str) -> None:
+    project(bench.shop.root / "libs" / "shared", "shared", requires=["idna"])
+    text = '[project]\nname = "api"\nversion = "0.1"\ndependencies = ["shared", "web"]\n'
+    text += '[tool.uv.sources]\nshared = { path = "../libs/shared" }\n'
+    bench.shop.write({"api/pyproject.toml": text, "api/app.py": APP})
+    bench.shop.declare({"api": {"entry": "api", "backend": backend}})
+    index = {"UV_DEFAULT_INDEX": bench.index, "PIP_INDEX_URL": bench.index}
+    (result,) = bench.shop.bundle(environ=index).values()
+    assert result.artifact is not None, told(result)
+    assert {wheel.name for wheel in result.artifact.wheels} == {"shared", "idna", "web"}
+    assert [one.code for one in result.problems] == [Code.UNPINNED]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import tomli
+from localcode import project
 from loopback import Index, serving
 from packaging.markers import Marker
 from uv import find_uv_bin
@@ -326,6 +327,61 @@ def test_selection_that_means_nothing_is_told(bench: Bench) -> None:
     bench.shop.write({"api/requirements.txt": "", **{f"api/{name}": it for name, it in APP.items()}})
     bench.declare(groups=["x"], package="y")
     assert [one.message.split("`")[1] for one in bench.warnings()] == ["groups", "package"]
+
+
+# --- workspaces
+
+
+def workspace(bench: Bench) -> None:
+    """Two functions, and two shared members of which one needs the other."""
+    root = bench.shop.root
+    member = "[tool.uv.sources]\n{name} = {{ workspace = true }}\n"
+    bench.shop.write({"pyproject.toml": '[tool.uv.workspace]\nmembers = ["libs/*", "services/*"]\n'})
+    project(root / "libs" / "core", "core-lib", requires=["idna"])
+    project(root / "libs" / "models", requires=["core-lib"], more=member.format(name="core-lib"))
+    for name, needed in (("core", "idna"), ("models", "core-lib")):
+        path = root / "libs" / name / "pyproject.toml"
+        text = path.read_text().replace("[build-system]", f'dependencies = ["{needed}"]\n[build-system]')
+        path.write_text(text)
+    bench.project("services/api", "models", "web", more=GROUPS + member.format(name="models"))
+    bench.project("services/other", "tomlkit")
+    bench.uv("lock", folder=".")
+
+
+def test_members_of_a_workspace_are_built_and_installed(bench: Bench) -> None:
+    workspace(bench)
+    bench.declare(entry="services/api", groups=["cloud"])
+    found = bench.installed()
+    assert set(found) == {"models", "core-lib", "web", "idna", "aws", "core"}
+    assert found["core-lib"] == "core_lib-1.0-py3-none-any.whl"
+
+
+def test_another_member_brings_its_own_code(bench: Bench) -> None:
+    workspace(bench)
+    bench.shop.write({"plain/app.py": APP["app.py"]})
+    bench.declare(entry="plain", package="models")
+    assert set(bench.installed()) == {"models", "core-lib", "idna"}
+    bench.declare(entry="libs/models", handler="backend.build_wheel", package="models")
+    assert set(bench.installed()) == {"core-lib", "idna"}
+
+
+def test_a_changed_member_changes_what_contains_it(bench: Bench) -> None:
+    workspace(bench)
+    services = {name: {"entry": f"services/{name}"} for name in ("api", "other")}
+    bench.shop.declare(services)
+    before = {name: one.artifact for name, one in bench.shop.bundle().items()}
+    bench.shop.write({"libs/core/src/core_lib/__init__.py": "CHANGED = True\n"})
+    after = {name: one.artifact for name, one in bench.shop.bundle().items()}
+    assert before["api"] != after["api"]
+    assert before["other"] == after["other"]
+
+
+def test_a_member_that_nobody_has_locked(bench: Bench) -> None:
+    workspace(bench)
+    bench.project("services/late", "web")
+    bench.declare(entry="services/late")
+    one = bench.problem()
+    assert (one.code, one.where.file) == (Code.LOCK_STALE, "uv.lock")
 
 
 # --- hosts whose Python the project does not admit
