@@ -17,6 +17,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from lambda_bundle import access, archive, hooks, limits, manifest
 from lambda_bundle import layers as layering
 from lambda_bundle.backends import Backends
@@ -124,6 +126,7 @@ class Run:
             without=without,
             place=place,
             output=job.output,
+            sdists=frozenset(canonicalize_name(name) for name in job.selection.sdists),
         )
 
     def work(self, job: Job, environ: Mapping[str, str], secrets: frozenset[str] = frozenset()) -> Work:

@@ -44,8 +44,18 @@ _TAIL = 40
 _TOLD = ("SETUPTOOLS_", "HATCH_", "PDM_BUILD_", "POETRY_", "PBR_", "VERSIONEER_", "FLIT_", "UV_DYNAMIC_")
 """How the variables begin that are known to change what a build gives: a version, most often."""
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
-Prepare = Callable[[Path, Work], Path]
-"""Puts a project into an empty folder and says where in there it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A project that can be built; or, if `installed`, what came of it."""
+
+    folder: Path
+    installed: bool = False
+
+
+Prepare = Callable[[Path, Work], _Prepared]
+"""Puts a project into an empty folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +136,21 @@ class Builder:
                 queue += _required(merged, built, setting, seen)
         return _with_wheels(wanted, found), Local(projects=seen.projects, files=tuple(seen.files))
 
+    def sdist(self, asked: Source, find: Callable[[], Source | None], setting: Setting) -> Built | None:
+        """A wheel of the source distribution that `find` gives; None where that gives none.
+
+        `asked` has its name, and the place that asks for it. Raises `BundleError`. Made in this thread: who
+        asks is at work in the pool already.
+        """
+        problems: list[Problem] = []
+        with _blaming(asked, setting, problems):
+            source = find()
+            if source is None:
+                return None
+            parts, prepare = self._prepared(source, setting, _Seen())
+            return _named(asked, self._make(_key(setting, parts), setting, prepare))
+        raise BundleError(*problems)
+
     def _build_all(
         self, sources: Sequence[Source], setting: Setting, seen: _Seen
     ) -> list[tuple[Source, Built]]:
@@ -164,13 +189,13 @@ class Builder:
                 repository, commit, source, folder, work
             )
         if not url.startswith("file:"):
-            raise _remote()
-        archive = file_path(url)
-        seen.files[Path(archive)] = None
-        digest = checked(Path(archive), source.hashes)
-        return [digest, source.subdirectory], lambda folder, _: unpack(
-            Path(archive), source.subdirectory, folder
-        )
+            # Without a hash nobody knows what the address gives next time: the wheel serves this run only.
+            known = list(source.hashes) or [mask(url), self._run]
+            return [known, source.subdirectory], lambda folder, work: _fetched(source, setting, folder, work)
+        archive = Path(file_path(url))
+        seen.files[archive] = None
+        digest = checked(archive, source.hashes)
+        return [digest, source.subdirectory], lambda folder, _: _unpacked(archive, source, folder)
 
     def _note(self, project: Project, setting: Setting, seen: _Seen) -> None:
         """Remember what a project was like; what hooks have made of it comes from the original."""
@@ -223,13 +248,17 @@ def _build(setting: Setting, prepare: Prepare, made: Path) -> None:
         for part in ("project", "built", "tree", "work"):
             (folder / part).mkdir()
         work = replace(setting.work, folder=folder / "work")
-        project = prepare(folder / "project", work)
-        setting.installer.build(project, folder / "built", setting.wanted, work)
-        built = sorted((folder / "built").glob("*.whl"))
-        if len(built) != 1:
-            message = f"the build gave {len(built)} wheels instead of one"
+        prepared = prepare(folder / "project", work)
+        project = tree = prepared.folder
+        found = [tree]
+        if not prepared.installed:
+            tree = folder / "tree"
+            setting.installer.build(project, folder / "built", setting.wanted, work)
+            found = sorted((folder / "built").glob("*.whl"))
+        if len(found) != 1:
+            message = f"the build gave {len(found)} wheels instead of one"
             raise BundleError(Problem(code=Code.COMMAND_FAILED, message=message))
-        wheel = normalize(built[0], folder / "tree", made, lambda url: _link(url, project))
+        wheel = normalize(found[0], tree, made, lambda url: _link(url, project))
     document = {
         "name": wheel.name,
         "version": wheel.version,
@@ -263,14 +292,14 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _copied(project: Project, beside: Mapping[str, Project], folder: Path) -> Path:
+def _copied(project: Project, beside: Mapping[str, Project], folder: Path) -> _Prepared:
     """A private copy of a project, with those that it names at the same places relative to it."""
     depth = max([path.split("/").count("..") for path in beside], default=0)
     own = Path(folder, *("_" for _ in range(depth)), project.folder.name or "project")
     for path, other in beside.items():
         copy(other.files, Path(os.path.normpath(own / path)))
     copy(project.files, own)
-    return own
+    return _Prepared(folder=own)
 
 
 def _relative(path: Path, start: Path) -> str | None:
@@ -281,9 +310,24 @@ def _relative(path: Path, start: Path) -> str | None:
         return None
 
 
-def _checked_out(repository: Repository, commit: str, source: Source, folder: Path, work: Work) -> Path:
+def _checked_out(repository: Repository, commit: str, source: Source, folder: Path, work: Work) -> _Prepared:
     repository.check_out(commit, folder / "repository", work)
-    return project_in(folder / "repository", source.subdirectory)
+    return _Prepared(folder=project_in(folder / "repository", source.subdirectory))
+
+
+def _unpacked(archive: Path, source: Source, folder: Path) -> _Prepared:
+    return _Prepared(folder=unpack(archive, source.subdirectory, folder))
+
+
+def _fetched(source: Source, setting: Setting, folder: Path, work: Work) -> _Prepared:
+    """A source archive that is not on this machine."""
+    for part in ("archive", "unpacked"):
+        (folder / part).mkdir()
+    found = setting.installer.fetch(source, folder / "archive", setting.wanted, work)
+    if found.is_dir():
+        return _Prepared(folder=found, installed=True)
+    checked(found, source.hashes)
+    return _unpacked(found, source, folder / "unpacked")
 
 
 def _link(url: str, project: Path) -> str | None:
@@ -379,7 +423,7 @@ def _what(source: Source, setting: Setting) -> str:
     """What the user knows a source by."""
     if source.folder is not None:
         return setting.place.shown(source.folder) or "."
-    url = source.url or ""
+    url = source.url or source.name or ""
     return setting.place.shown(Path(file_path(url))) if url.startswith("file:") else mask(url)
 
 
@@ -399,17 +443,13 @@ def _explained(error: BundleError, source: Source, setting: Setting) -> Iterator
         detail = problem.detail and "\n".join(problem.detail.splitlines()[-_TAIL:])
         message, file = problem.message, problem.where.file
         if problem.code is Code.COMMAND_FAILED and problem.hint is None:
-            problem = replace(problem, hint=_BUILD_HINT)  # noqa: PLW2901 - it is changed
+            hint = _BUILD_HINT if source.folder is not None else _FOREIGN_HINT
+            problem = replace(problem, hint=hint)  # noqa: PLW2901 - it is changed
         message = f"{what} cannot be built: {message if file is None else f'{file}: {message}'}"
         yield replace(problem, message=message, where=source.where, detail=detail)
 
 
-def _remote() -> BundleError:
-    message = "archives are fetched from this machine only"
-    hint = "download it and name the path of the copy, with its --hash"
-    return BundleError(Problem(code=Code.SOURCE_REQUIREMENT, message=message, hint=hint))
-
-
+_FOREIGN_HINT = "take a version that has wheels, or build a wheel of it elsewhere and name the path of that"
 _BUILD_HINT = (
     "it is built in a copy, without .git and what is outside its folder; a version that comes from git can "
     "be given in `env`, as SETUPTOOLS_SCM_PRETEND_VERSION for example"

@@ -39,6 +39,7 @@ def check_table(place: KeyPath, table: Table, root: Path, findings: Findings) ->
         "groups": _check_names,
         "extras": _check_names,
         "skip": _check_names,
+        "sdists": _check_names,
         "package": _check_name,
         "requirements": _check_path,
     }

@@ -46,6 +46,7 @@ class Entry:
     extras: tuple[str, ...]
     package: str | None
     skip: tuple[str, ...]
+    sdists: tuple[str, ...]
     before: tuple[str, ...]
     after: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -307,6 +308,7 @@ class _Effective:
             extras=tuple(values.get("extras", ())),
             package=values.get("package"),
             skip=tuple(values.get("skip", ())),
+            sdists=tuple(values.get("sdists", ())),
             before=tuple(hooks.get("before", ())),
             after=tuple(hooks.get("after", ())),
             exclude=tuple(values.get("exclude", ())),

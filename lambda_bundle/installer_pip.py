@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -25,12 +25,14 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from lambda_bundle.errors import BundleError
+from lambda_bundle.errors import BundleError, Where
 from lambda_bundle.installers import (
     BUILD_ENVIRONMENT,
     ONLY_BINARY,
+    Asked,
     Work,
     allowed_hashes,
+    archive_line,
     conflict,
     exclusions,
     hash_missing,
@@ -46,7 +48,7 @@ from lambda_bundle.installers import (
     unreachable,
     unusable,
 )
-from lambda_bundle.lock import Unfit, Wheel, fits, newest, promised, wheel_file
+from lambda_bundle.lock import Source, Unfit, Wheel, fits, newest, promised, wheel_file
 from lambda_bundle.process import Completed
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Options, Requirement, Requirements
 from lambda_bundle.targets import Target
@@ -104,13 +106,46 @@ class Pip:
             for wheel in sorted(wheels, key=lambda one: one.name):
                 unpack(Path(folder, wheel.filename), into)
 
+    def sdist(
+        self, name: str, asked: Asked, wanted: Requirements, target: Target, work: Work
+    ) -> Source | None:
+        """See `Installer.sdist`; pip looks at the metadata of what it fetches, and may build for that."""
+        listed = [one for one in wanted.requirements if one.name == name and not one.url]
+        hashed = wanted.options.require_hashes
+        lines = [_line(one, one.hashes if hashed else ()) for one in listed]
+        lines += [] if hashed and listed else [f"{name}{asked[name]}"]
+        work.write("sdist.in", [*option_lines(wanted.options), *dict.fromkeys(lines)])
+        work.write("constraints.txt", [one.line for one in wanted.constraints])
+        folder = Path(mkdtemp(dir=work.folder))
+        completed = self._build(sdist_arguments(target, name, folder), work)
+        if completed.code:
+            if "No matching distribution found" in completed.output:
+                return None
+            raise _failure(completed, wanted, work)
+        file = next(folder.iterdir())
+        return Source(
+            name=name, where=Where(), url=file.as_uri(), hashes=allowed_hashes(wanted).get(name, ())
+        )
+
+    def fetch(self, source: Source, into: Path, wanted: Requirements, work: Work) -> Path:
+        """See `Installer.fetch`."""
+        work.write("sdist.txt", [*option_lines(wanted.options), archive_line(source)])
+        completed = self._build(fetch_arguments(into), work)
+        if completed.code:
+            raise _failure(completed, NO_REQUIREMENTS, work)
+        return next(into.iterdir())
+
     def build(self, project: Path, into: Path, wanted: Requirements, work: Work) -> None:
         """See `Installer.build`."""
         name = work.write("build.txt", [*option_lines(wanted.options), project.as_uri()])
-        environ = {**_ENVIRONMENT, **(_OFFLINE if work.offline else {}), **BUILD_ENVIRONMENT}
-        completed = work.run([*self._command, *build_arguments(name, into)], **environ)
+        completed = self._build(build_arguments(name, into), work)
         if completed.code:
             raise _failure(completed, NO_REQUIREMENTS, work)
+
+    def _build(self, arguments: list[str], work: Work) -> Completed:
+        """Run what may build, on and for this host."""
+        environ = {**_ENVIRONMENT, **(_OFFLINE if work.offline else {}), **BUILD_ENVIRONMENT}
+        return work.run([*self._command, *arguments], **environ)
 
     def _run(self, arguments: list[str], target: Target, work: Work) -> Completed:
         # --only-binary does not keep pip from building what a distribution requires by URL. A build has pip
@@ -204,7 +239,7 @@ class Pip:
             return failure or not_found(name, wanted, asked=asked, offered=offered)
         wheels = [file for file in links.files[version] if file.endswith(".whl")]
         if not wheels:
-            return source_only(name, version, wanted, target)
+            return source_only(name, version, wanted, target, asked=str(requirement.specifier))
         python = links.requires_python(version, target)
         if python is None and any(fits(wheel, target) for wheel in wheels):
             return None
@@ -449,6 +484,24 @@ def download_arguments(target: Target, file: str, folder: str) -> list[str]:
     return [
         *("download", "--requirement", file, "--dest", folder, "--no-deps", "--ignore-requires-python"),
         *_common(target),
+    ]
+
+
+def sdist_arguments(target: Target, name: str, folder: Path) -> list[str]:
+    """`pip download` of the source distribution of a package, and of no wheel, that fits the target."""
+    return [
+        *("download", "--requirement", "sdist.in", "--constraint", "constraints.txt"),
+        *("--dest", str(folder), "--no-deps"),
+        *_common(target),
+        *("--no-binary", name),
+    ]
+
+
+def fetch_arguments(folder: Path) -> list[str]:
+    """`pip download` of the source archive that sdist.txt names."""
+    return [
+        *("download", "--requirement", "sdist.txt", "--dest", str(folder), "--no-deps"),
+        *("--ignore-requires-python", *ONLY_BINARY, "--no-input", "--progress-bar", "off"),
     ]
 
 

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ import tomli
 from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
 from packaging.version import Version
 
-from lambda_bundle.errors import BundleError
+from lambda_bundle.errors import BundleError, Where
 from lambda_bundle.installers import (
     BUILD_ENVIRONMENT,
     ONLY_BINARY,
+    Asked,
     Work,
     allowed_hashes,
+    archive_line,
     conflict,
     exclusions,
     hash_missing,
@@ -37,10 +40,11 @@ from lambda_bundle.installers import (
     refuse_misfits,
     source_only,
     unauthorized,
+    unnamed,
     unreachable,
     unusable,
 )
-from lambda_bundle.lock import Candidates, Unfit, Wheel, pick, promised, wheel_file
+from lambda_bundle.lock import Candidates, Source, Unfit, Wheel, pick, promised, wheel_file
 from lambda_bundle.process import Completed
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Options, Requirements
 from lambda_bundle.targets import Target
@@ -100,6 +104,31 @@ class Uv:
             if completed.code:
                 raise _failure(completed, wanted)
 
+    def sdist(
+        self, name: str, asked: Asked, wanted: Requirements, target: Target, work: Work
+    ) -> Source | None:
+        """See `Installer.sdist`; uv chooses it with everything else that is required in view."""
+        completed, found = self._compile(wanted, target, work, (), sources=asked)
+        if found is None:
+            if "No solution found" in completed.output and not _REFUSED.search(completed.output):
+                return None
+            raise _failure(completed, wanted)
+        sources = {one.name: one.sdist for one in found}
+        source = sources.get(name)
+        return source and replace(source, hashes=allowed_hashes(wanted).get(name, source.hashes))
+
+    def fetch(self, source: Source, into: Path, wanted: Requirements, work: Work) -> Path:
+        """See `Installer.fetch`; it is built on the way, and what is installed is a wheel unpacked."""
+        if source.name is None:
+            raise unnamed(source)
+        work.write("pyproject.toml", _project(wanted.options))
+        work.write("sdist.txt", [archive_line(source)])
+        arguments = fetch_arguments(source.name, into / "tree", options=wanted.options)
+        completed = self._run(arguments, wanted, work, **_BUILD)
+        if completed.code:
+            raise _failure(completed, NO_REQUIREMENTS)
+        return into / "tree"
+
     def build(self, project: Path, into: Path, wanted: Requirements, work: Work) -> None:
         """See `Installer.build`."""
         work.write("pyproject.toml", _project(wanted.options))
@@ -121,7 +150,13 @@ class Uv:
         return work.run([self._command, *arguments], **environ, **told, UV_CONCURRENT_INSTALLS="1")
 
     def _compile(
-        self, wanted: Requirements, target: Target, work: Work, unfit: Iterable[Unfit]
+        self,
+        wanted: Requirements,
+        target: Target,
+        work: Work,
+        unfit: Iterable[Unfit],
+        *,
+        sources: Iterable[str] = (),
     ) -> tuple[Completed, tuple[Candidates, ...] | None]:
         lines = [one.line for one in wanted.requirements]
         constraints = [*(one.line for one in wanted.constraints), *exclusions(unfit)]
@@ -130,7 +165,11 @@ class Uv:
             wanted,
             work,
             constraints=constraints,
-            arguments=[*compile_arguments(target, wanted.options), *(["--no-deps"] if wanted.exact else [])],
+            arguments=[
+                *compile_arguments(target, wanted.options),
+                *(["--no-deps"] if wanted.exact else []),
+                *from_sources(sources),
+            ],
             environments=[environment(target)],
             markers=target.markers,
         )
@@ -390,6 +429,22 @@ def build_arguments(project: Path, into: Path, *, options: Options) -> list[str]
     ]
 
 
+def from_sources(names: Iterable[str]) -> list[str]:
+    """The exception from `ONLY_BINARY` for packages that may be built: of these, no wheel is looked at."""
+    return [part for name in sorted(names) for part in ("--no-binary", name)]
+
+
+def fetch_arguments(name: str, into: Path, *, options: Options) -> list[str]:
+    """`uv pip install` of the source archive that sdist.txt names, which builds it for this host."""
+    return [
+        *("pip", "install", "--requirement", "sdist.txt", "--target", str(into), "--no-deps"),
+        *_common(),
+        *from_sources([name]),
+        *("--no-installer-metadata", "--link-mode", "copy"),
+        *_insecure(options),
+    ]
+
+
 def _insecure(options: Options) -> list[str]:
     return [part for host in options.trusted_hosts for part in ("--allow-insecure-host", host)]
 
@@ -412,7 +467,18 @@ def _candidate(package: Package, folder: Path) -> Candidates:
         name=package.name,
         version=version,
         wheels=tuple(_wheel(package.name, version, file, folder) for file in files),
+        sdist=_sdist(package, folder),
     )
+
+
+def _sdist(package: Package, folder: Path) -> Source | None:
+    file = package.sdist
+    if file is None:
+        return None
+    url = file.url or (folder / (file.path or "")).resolve().as_uri()
+    kinds = (kind for kind in ("sha256", "sha384", "sha512") if kind in file.hashes)
+    hashes = tuple(f"{kind}:{file.hashes[kind]}" for kind in kinds)
+    return Source(name=package.name, where=Where(), url=url, hashes=hashes)
 
 
 def _wheel(name: str, version: str, file: PackageWheel | PackageArchive, folder: Path) -> Wheel:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
-from lambda_bundle.lock import Unfit, Wheel, fits, wheel_file
+from lambda_bundle.lock import Source, Unfit, Wheel, fits, wheel_file
 from lambda_bundle.process import Children, Completed, mask
 from lambda_bundle.reqfile import Options, Requirements
 from lambda_bundle.targets import Target
@@ -65,6 +65,21 @@ BUILD_ENVIRONMENT = {"SOURCE_DATE_EPOCH": "315532800"}
 """For builds: what asks for the time gets 1980-01-01, the first that a zip can hold."""
 
 
+Asked = Mapping[str, str]
+"""Packages without a wheel, by name, each with the versions that are asked for (a specifier, or nothing)."""
+
+
+class Wheelless(BundleError):  # noqa: N818 - what is wrong, not that something is
+    """No allowed version of some packages has a wheel for the target; their sources may serve."""
+
+    def __init__(self, asked: Asked, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.asked = asked
+
+    def __reduce__(self) -> tuple[type[BundleError], tuple[Any, ...]]:
+        return type(self), (self.asked, *self.problems)
+
+
 class Installer(Protocol):
     """One backend."""
 
@@ -84,6 +99,22 @@ class Installer(Protocol):
         self, wheels: tuple[Wheel, ...], wanted: Requirements, target: Target, into: Path, work: Work
     ) -> None:
         """Install exactly these wheels into an empty folder. Raises `BundleError`."""
+
+    def sdist(
+        self, name: str, asked: Asked, wanted: Requirements, target: Target, work: Work
+    ) -> Source | None:
+        """The source distribution that fits the requirements, of one of the packages without a wheel.
+
+        `asked` has them all, with what is known of the versions that are asked for. None: there is none.
+        Raises `BundleError`.
+        """
+
+    def fetch(self, source: Source, into: Path, wanted: Requirements, work: Work) -> Path:
+        """Fetch a source archive into an empty folder, and check its hash.
+
+        Returns the archive in there, or a folder in there in which a wheel of it is installed: uv does not
+        give away what it fetches. Raises `BundleError`.
+        """
 
     def build(self, project: Path, into: Path, wanted: Requirements, work: Work) -> None:
         """Build a wheel of the project in a folder into another one, without its dependencies.
@@ -127,6 +158,25 @@ def hash_unclear(wheels: Iterable[Wheel], wanted: Requirements) -> BundleError:
                 hint="add its sha256 (`pip hash` prints it): without that, uv cannot choose among its files",
             )
             for wheel in wheels
+        )
+    )
+
+
+def archive_line(source: Source) -> str:
+    """A line of a requirements file for a source archive at a URL."""
+    below = f"#subdirectory={source.subdirectory}" if source.subdirectory else ""
+    line = f"{source.url}{below}" if source.name is None else f"{source.name} @ {source.url}{below}"
+    return line + "".join(f" --hash={value}" for value in source.hashes)
+
+
+def unnamed(source: Source) -> BundleError:
+    """The error for a source archive of which uv has to know the name, and nobody says it."""
+    return BundleError(
+        Problem(
+            code=Code.SOURCE_REQUIREMENT,
+            message="uv has to know its name before it fetches it",
+            where=source.where,
+            hint="write the name and an @ before the URL",
         )
     )
 
@@ -176,7 +226,9 @@ def no_fit(unfit: Iterable[Unfit], wanted: Requirements, target: Target) -> Bund
     by_name: dict[str, list[Unfit]] = {}
     for one in unfit:
         by_name.setdefault(one.name, []).append(one)
-    return BundleError(*(_unfit(versions, wanted, target) for _, versions in sorted(by_name.items())))
+    problems = {name: _unfit(versions, wanted, target) for name, versions in sorted(by_name.items())}
+    wheelless = {name: "" for name, one in problems.items() if one.code in {Code.NO_WHEEL, Code.SOURCE_ONLY}}
+    return Wheelless(wheelless, *problems.values()) if wheelless else BundleError(*problems.values())
 
 
 def _unfit(versions: list[Unfit], wanted: Requirements, target: Target) -> Problem:
@@ -235,16 +287,19 @@ def unusable(name: str, version: str, files: Iterable[str], *, python: str | Non
     return Unfit(name=name, version=version, wheels=() if fitting else wheels, requires_python=python)
 
 
-def source_only(name: str, version: str | None, wanted: Requirements, target: Target) -> BundleError:
-    """The error for a package that has no wheel at all."""
+def source_only(
+    name: str, version: str | None, wanted: Requirements, target: Target, *, asked: str = ""
+) -> BundleError:
+    """The error for a package that has no wheel at all; `asked` says which versions were asked for."""
     what = f"{name} {version or '(every version)'}"
-    return BundleError(
+    return Wheelless(
+        {name: asked},
         Problem(
             code=Code.SOURCE_ONLY,
             message=f"{what} has only a source distribution, no wheel for {target}",
             where=where_asked(name, wanted),
-            hint="nothing is built here: ask for a version with wheels, or build a wheel and name its path",
-        )
+            hint=f'ask for a version with wheels, or allow it to be built: sdists = ["{name}"]',
+        ),
     )
 
 

@@ -30,6 +30,8 @@ class Selection:
     extras: tuple[str, ...] = ()
     package: str | None = None
     skip: tuple[str, ...] = ()
+    sdists: tuple[str, ...] = ()
+    """What may be built from source, where it has no wheel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +201,7 @@ def _job(
             extras=entry.extras,
             package=entry.package,
             skip=entry.skip,
+            sdists=entry.sdists,
         ),
         before=entry.before,
         after=entry.after,

@@ -59,6 +59,9 @@ class Common(_Model):
     skip: list[str] | None = Field(
         None, description="Packages to leave out, together with what only they need."
     )
+    sdists: list[str] | None = Field(
+        None, description="Packages that may be built from source, to pure Python, where no wheel fits."
+    )
     hooks: Hooks | None = Field(None, description="Commands before and after the installation.")
     exclude: list[str] | None = Field(
         None, description="Sources to leave out, in the dialect of .gitignore; adds to the default excludes."

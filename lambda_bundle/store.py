@@ -14,21 +14,23 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from lambda_bundle import __version__
 from lambda_bundle.builder import NOTHING_LOCAL, Builder, Local, Setting
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installed import Distribution, contested, distributions, record_hash, tidy
-from lambda_bundle.installers import Installer, Work, no_fit
-from lambda_bundle.lock import Release, Unfit, Wheel, pick
+from lambda_bundle.installers import Asked, Installer, Wheelless, Work, no_fit, where_asked
+from lambda_bundle.lock import Release, Source, Unfit, Wheel, pick
 from lambda_bundle.members import Pack, compressor, open_pack, write_pack
 from lambda_bundle.needs import kept, skip_unused
 from lambda_bundle.once import Once
@@ -115,6 +117,8 @@ class Order:
     """Where relative paths lead, and how paths are shown."""
     output: Path | None = None
     """A folder that is no part of any local project."""
+    sdists: frozenset[str] = frozenset()
+    """The packages that may be built from source, by normalized name."""
 
     @property
     def key(self) -> str:
@@ -145,7 +149,7 @@ class Order:
                 [one.name, [[wheel.url, wheel.sha256, *wheel.hashes] for wheel in one.wheels]]
                 for one in wanted.candidates
             ],
-            [wanted.exact, wanted.skip, wanted.roots],
+            [wanted.exact, wanted.skip, wanted.roots, sorted(self.sdists)],
             asdict(wanted.options),
         ]
 
@@ -172,6 +176,13 @@ class Order:
             place=self.place,
             skip=self.output,
         )
+
+    def try_to_resolve(self, unfit: tuple[Unfit, ...]) -> tuple[Wheel, ...] | Wheelless:
+        """The same; what has no wheel may have sources."""
+        try:
+            return self.resolve(unfit)
+        except Wheelless as error:
+            return error
 
     def install(self, wheels: Iterable[Wheel], folder: Path) -> None:
         """Install some of the wheels that it resolves to."""
@@ -256,22 +267,59 @@ class Store:
 
     def _make(self, order: Order) -> DependencySet:
         """Resolve, and install unless the cache has the very wheels installed already."""
-        resolved = self._resolutions.find(order.lasting_key)
+        key = order.lasting_key
+        resolved = self._resolutions.find(key)
         if resolved is not None:
             with suppress(BundleError):  # what the index no longer has may have a successor
                 return self._get(order, resolved)
         unfit: tuple[Unfit, ...] = ()
         while True:
-            resolved = order.resolve(unfit)
+            order, resolved = self._resolve(order, unfit)
             found = self._get(order, resolved)
             # uv ignores the upper bounds of Requires-Python, so what it chose is looked at again.
             refusing = _unfit(distributions(found.folder), order.wanted, order.target) if found.key else ()
             if not refusing:
-                self._resolutions.keep(order.lasting_key, resolved)
+                self._resolutions.keep(key, resolved)
                 return found
             if order.wanted.exact or any(one.direct for one in refusing):
                 raise no_fit(refusing, order.wanted, order.target)
             unfit = (*unfit, *refusing)
+
+    def _resolve(self, order: Order, unfit: tuple[Unfit, ...]) -> tuple[Order, tuple[Wheel, ...]]:
+        """The wheels; where there is none, and that is allowed, of sources that are built here.
+
+        Returns the order with those at hand, too.
+        """
+        asked: dict[str, str] = {}
+        built: dict[Release, Wheel] = {}
+        while True:
+            resolved = order.try_to_resolve(unfit)
+            if not isinstance(resolved, Wheelless):
+                # uv does not always say the hash of a file in a folder.
+                known = {wheel.url: wheel for wheel in built.values()}
+                return order, tuple(known.get(wheel.url, wheel) for wheel in resolved)
+            names = [name for name in resolved.asked if name in order.sdists]
+            asked |= {name: resolved.asked[name] for name in names}
+            wheels = [self._built(order, name, asked) for name in names]
+            fresh = [wheel for wheel in wheels if wheel is not None and wheel.release not in built]
+            if not fresh:
+                raise resolved
+            built |= {wheel.release: wheel for wheel in fresh}
+            order = replace(order, wanted=_with_built(order.wanted, fresh))
+
+    def _built(self, order: Order, name: str, asked: Asked) -> Wheel | None:
+        """A wheel of the source distribution that fits; None where there is none."""
+        wanted = order.wanted
+        locked = next((one for one in wanted.candidates if one.name == name), None)
+        where = where_asked(name, wanted) if locked is None else locked.where
+
+        def find() -> Source | None:
+            if locked is not None:
+                return locked.sdist
+            return order.installer.sdist(name, asked, wanted, order.target, order.work)
+
+        built = self._builder.sdist(Source(name=name, where=where), find, order.setting)
+        return None if built is None else built.wheel
 
     def _get(self, order: Order, resolved: tuple[Wheel, ...]) -> DependencySet:
         """What is needed of a resolution, without what layers carry."""
@@ -366,6 +414,26 @@ class Store:
                     held.callback(lock.release)
             yield
             self._fetched.update(urls)
+
+
+def _with_built(wanted: Requirements, wheels: Sequence[Wheel]) -> Requirements:
+    """The requirements with wheels that were built at hand: in a lock, and as folders to look into."""
+    by_name = {wheel.name: wheel for wheel in wheels}
+    folders = tuple(str(Path(url2pathname(urlsplit(wheel.url).path)).parent) for wheel in wheels)
+    return replace(
+        wanted,
+        candidates=tuple(
+            replace(one, wheels=(by_name[one.name],)) if one.name in by_name else one
+            for one in wanted.candidates
+        ),
+        requirements=tuple(
+            replace(one, hashes=(*one.hashes, f"sha256:{by_name[one.name].sha256}"))
+            if one.name in by_name and one.hashes
+            else one
+            for one in wanted.requirements
+        ),
+        options=replace(wanted.options, find_links=(*wanted.options.find_links, *folders)),
+    )
 
 
 def _hash(parts: list[Any]) -> str:

@@ -98,7 +98,7 @@ def project(
     return folder
 
 
-def archive(folder: Path, path: Path) -> Path:
+def archive(folder: Path, path: Path, *, mtime: int = 10**9) -> Path:
     """A source archive of a project, with one folder at its top."""
     with tarfile.open(path, "w:gz") as packed:
         for file in sorted(folder.rglob("*")):
@@ -107,7 +107,7 @@ def archive(folder: Path, path: Path) -> Path:
                 member = tarfile.TarInfo(
                     f"{path.name.removesuffix('.tar.gz')}/{file.relative_to(folder).as_posix()}"
                 )
-                member.size = len(data)
+                member.size, member.mtime = len(data), mtime
                 packed.addfile(member, io.BytesIO(data))
     return path
 

@@ -86,7 +86,8 @@ def serving(index: Index) -> Iterator[str]:
                 self.send_header("WWW-Authenticate", 'Basic realm="loopback"')
             if status == 302:
                 self.send_header("Location", body.decode())
-            self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/zip")
+            kind = "application/zip" if self.path.partition("?")[0].endswith(".whl") else "application/gzip"
+            self.send_header("Content-Type", "text/html" if self.path.endswith("/") else kind)
             if self.path.startswith("/files/"):
                 self.send_header("Cache-Control", "max-age=365000000, immutable, public")
             self.send_header("Content-Length", str(len(body)))

@@ -18,6 +18,7 @@ COMMON: dict[str, Any] = {
     "extras": ["fast"],
     "package": "core",
     "skip": ["boto3", "botocore"],
+    "sdists": ["docopt"],
     "hooks": {"before": ["make proto", "make rest"], "after": ["rm -rf docs"]},
     "exclude": ["tests/"],
     "include": ["tests/data.json", "*.md"],

@@ -665,6 +665,7 @@ def test_what_is_not_set_has_a_value(root: Path) -> None:
         extras=(),
         package=None,
         skip=(),
+        sdists=(),
         before=(),
         after=(),
         exclude=(),
@@ -796,6 +797,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "groups": st.lists(NAMES, max_size=2),
     "extras": st.lists(NAMES, max_size=2),
     "skip": st.lists(NAMES, max_size=2),
+    "sdists": st.lists(NAMES, max_size=2),
     "hooks": st.fixed_dictionaries(
         {}, optional={"before": st.lists(NAMES, max_size=2), "after": st.lists(NAMES, max_size=2)}
     ),

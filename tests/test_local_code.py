@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from localcode import archive, commit, git, project, repository
+from loopback import Index, serving
 from wheelhouse import Wheelhouse, elf, sha256
 from workbench import BACKENDS
 from workshop import Workshop, snapshot
@@ -297,7 +299,7 @@ def test_tools_of_a_build(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
 
 @both
 def test_archive(backend: str, workshop: Workshop, tmp_path: Path) -> None:
-    packed = archive(project(tmp_path / "lib"), workshop.root / "lib-1.0.tar.gz")
+    packed = archive(project(tmp_path / "lib"), workshop.root / "lib-1.0.tar.gz", mtime=0)
     workshop.write({"src/requirements.txt": f"lib @ file:../lib-1.0.tar.gz --hash={sha256(packed)}\n"})
     workshop.declare({"api": {"backend": backend}})
     assert "lib/__init__.py" in workshop.build()["api"]
@@ -423,3 +425,176 @@ def test_project_that_hooks_have_changed_is_fresh(workshop: Workshop) -> None:
         file.write('hooks.before = ["echo GENERATED = 1 > lib/src/lib/made.py"]\n')
     assert workshop.build()["api"]["lib/made.py"] == b"GENERATED = 1\n"
     assert workshop.bundle(force=False)["api"].status == "fresh"
+
+
+# --- packages without wheels
+
+
+def released(wheelhouse: Wheelhouse, tmp_path: Path, name: str, version: str = "1.0", **how: Any) -> Path:
+    """A source distribution of a project in the wheelhouse."""
+    folder = project(tmp_path / f"sources-{name}-{version}", name, version, **how)
+    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    (folder / "PKG-INFO").write_text(about)
+    return archive(folder, wheelhouse.folder / f"{name.replace('-', '_')}-{version}.tar.gz")
+
+
+@both
+def test_named_sdist(backend: str, workshop: Workshop, wheelhouse: Wheelhouse, tmp_path: Path) -> None:
+    """Of a package that only another one requires; its own dependencies are followed."""
+    released(wheelhouse, tmp_path, "old", "1.5", requires=["dep"])
+    released(wheelhouse, tmp_path, "old", "3.0")
+    wheelhouse.wheel("dep")
+    wheelhouse.wheel("top", requires=["old<2"])
+    workshop.write({"src/requirements.txt": "top\n"})
+    workshop.declare({"api": {"backend": backend}})
+    (problem,) = workshop.fail()
+    assert problem.code is Code.SOURCE_ONLY
+    assert 'sdists = ["old"]' in (problem.hint or "")
+    workshop.declare({"api": {"backend": backend, "sdists": ["Old"]}})
+    found = workshop.build()["api"]
+    assert wheels(workshop) == [("dep", "1.0"), ("old", "1.5"), ("top", "1.0")]
+    assert found["old/__init__.py"] == b'VERSION = "1.5"\n'
+    rows = workshop.manifest
+    assert [len(row["sha256"]) for row in rows["api"]["wheels"]] == [64] * 3
+    workshop.build()
+    assert workshop.manifest == rows
+    workshop.declare({"api": {"backend": backend}})
+    (problem,) = workshop.fail()
+    assert problem.code is Code.SOURCE_ONLY, "what was built once is not allowed for ever"
+
+
+@both
+def test_named_sdists_that_need_each_other(
+    backend: str, workshop: Workshop, wheelhouse: Wheelhouse, tmp_path: Path
+) -> None:
+    released(wheelhouse, tmp_path, "one", requires=["two"])
+    released(wheelhouse, tmp_path, "two")
+    workshop.write({"src/requirements.txt": "one\n"})
+    workshop.declare({"api": {"backend": backend, "sdists": ["one", "two"]}})
+    workshop.build()
+    assert wheels(workshop) == [("one", "1.0"), ("two", "1.0")]
+
+
+@both
+def test_named_sdist_with_hashes(
+    backend: str, workshop: Workshop, wheelhouse: Wheelhouse, tmp_path: Path
+) -> None:
+    packed = released(wheelhouse, tmp_path, "old")
+    workshop.write({"src/requirements.txt": f"old==1.0 --hash={sha256(packed)}\n"})
+    workshop.declare({"api": {"backend": backend, "sdists": ["old"]}})
+    workshop.build()
+    assert wheels(workshop) == [("old", "1.0")]
+    workshop.write({"src/requirements.txt": f"old==1.0 --hash=sha256:{'0' * 64}\n"})
+    (problem,) = workshop.fail()
+    assert problem.code is Code.HASH_MISMATCH
+
+
+@both
+def test_wheel_rather_than_named_sdist(
+    backend: str, workshop: Workshop, wheelhouse: Wheelhouse, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    released(wheelhouse, tmp_path, "old", "2.0", mark=mark)
+    wheelhouse.wheel("old", "1.0")
+    workshop.write({"src/requirements.txt": "old\n"})
+    workshop.declare({"api": {"backend": backend, "sdists": ["old"]}})
+    workshop.build()
+    assert wheels(workshop) == [("old", "1.0")]
+    assert not mark.exists()
+
+
+@both
+def test_sdist_in_place_of_wheels_for_others(
+    backend: str, workshop: Workshop, wheelhouse: Wheelhouse, tmp_path: Path
+) -> None:
+    released(wheelhouse, tmp_path, "old")
+    wheelhouse.wheel("old", tag="cp313-cp313-win_amd64")
+    workshop.write({"src/requirements.txt": "old\n"})
+    workshop.declare({"api": {"backend": backend, "sdists": ["old"]}})
+    assert workshop.build()["api"]["old/__init__.py"] == b'VERSION = "1.0"\n'
+
+
+@both
+def test_named_sdist_that_is_impure_or_fails(
+    backend: str, workshop: Workshop, wheelhouse: Wheelhouse, tmp_path: Path
+) -> None:
+    released(wheelhouse, tmp_path, "fast", tag="cp311-cp311-linux_x86_64")
+    workshop.write({"src/requirements.txt": "\nfast\n"})
+    workshop.declare({"api": {"backend": backend, "sdists": ["fast"]}})
+    (problem,) = workshop.fail()
+    assert (problem.code, problem.where.line) == (Code.IMPURE_WHEEL, 2)
+    assert problem.message.startswith("fast cannot be built: it is not pure Python")
+    released(wheelhouse, tmp_path, "fast", fail="no compiler today")
+    (problem,) = workshop.fail()
+    assert (problem.code, problem.where.line) == (Code.COMMAND_FAILED, 2)
+    assert problem.message.startswith(f"fast cannot be built: {backend} ended with exit code")
+    assert "no compiler today" in (problem.detail or "")
+
+
+def locked(*packages: str) -> str:
+    return 'lock-version = "1.0"\ncreated-by = "tests"\n' + "\n".join(packages)
+
+
+@both
+def test_lock_with_an_sdist(backend: str, workshop: Workshop, wheelhouse: Wheelhouse, tmp_path: Path) -> None:
+    packed = released(wheelhouse, tmp_path, "old", requires=["not-followed"])
+    package = (
+        '[[packages]]\nname = "old"\nversion = "1.0"\n'
+        f'sdist = {{ url = "{packed.as_uri()}", hashes = {{ sha256 = "{sha256(packed)[7:]}" }} }}\n'
+    )
+    workshop.write({"src/pylock.toml": locked(package)})
+    workshop.declare({"api": {"backend": backend}})
+    (problem,) = workshop.fail()
+    assert problem.code is Code.SOURCE_ONLY
+    workshop.declare({"api": {"backend": backend, "sdists": ["old"]}})
+    assert workshop.build()["api"]["old/__init__.py"] == b'VERSION = "1.0"\n'
+    assert wheels(workshop) == [("old", "1.0")]
+
+
+@both
+def test_lock_with_a_folder(backend: str, workshop: Workshop) -> None:
+    """Nothing is resolved: what it requires is in the lock, or is not wanted."""
+    project(workshop.root / "libs/lib", requires=["not-followed", "near @ ../near"])
+    package = '[[packages]]\nname = "lib"\ndirectory = { path = "../libs/lib" }\n'
+    workshop.write({"src/pylock.toml": locked(package)})
+    workshop.declare({"api": {"backend": backend}})
+    workshop.build()
+    assert wheels(workshop) == [("lib", "1.0")]
+
+
+# --- archives and sdists elsewhere
+
+
+@both
+@pytest.mark.parametrize("hashed", [False, True])
+def test_archive_at_a_url(backend: str, hashed: bool, workshop: Workshop, tmp_path: Path) -> None:
+    served = Wheelhouse(tmp_path / "served")
+    served.folder.mkdir()
+    packed = released(served, tmp_path, "far", files={"far.py": "x = 1\n"})
+    with serving(Index(folder=served.folder)) as host:
+        proof = f" --hash={sha256(packed)}" if hashed else ""
+        line = f"--trusted-host {host}\nfar @ http://{host}/files/{packed.name}{proof}\n"
+        workshop.write({"src/requirements.txt": line})
+        workshop.declare({"api": {"backend": backend}})
+        assert workshop.build()["api"]["far.py"] == b"x = 1\n"
+        bare = line.replace(proof, "") if proof else line
+        changed = f"{bare.rstrip()} --hash=sha256:{'0' * 64}\n"
+        workshop.write({"src/requirements.txt": changed})
+        (problem,) = workshop.fail()
+        assert problem.code is Code.HASH_MISMATCH
+
+
+@both
+def test_named_sdist_of_an_index(backend: str, workshop: Workshop, tmp_path: Path) -> None:
+    """Behind basic auth; the password appears nowhere."""
+    served = Wheelhouse(tmp_path / "served")
+    served.folder.mkdir()
+    released(served, tmp_path, "old")
+    environ = {name: value for name, value in workshop.environ.items() if name != "PIP_NO_INDEX"}
+    shop = Workshop(workshop.root, environ)
+    with serving(Index(folder=served.folder, credentials="me:Qx0secret")) as host:
+        index = f"--index-url http://me:Qx0secret@{host}/simple\n--trusted-host {host}\n"
+        shop.write({"src/requirements.txt": f"{index}old\n"})
+        shop.declare({"api": {"backend": backend, "sdists": ["old"]}})
+        assert "old/__init__.py" in shop.build()["api"]
+    assert "Qx0secret" not in (shop.output / "manifest.json").read_text()
