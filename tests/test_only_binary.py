@@ -117,3 +117,31 @@ def test_project_of_the_current_folder_that_asks_for_builds(
     problem = Workbench(tmp_path, environ).problem("uv", "sources", PLAIN[0])
     assert problem.code is Code.SOURCE_ONLY
     assert not wheelhouse.mark.exists()
+
+
+def builds(target: Target, given_options: Options) -> dict[str, list[str]]:
+    """Every command that may build something, and of what: one project, or a package that is named."""
+    return {
+        "uv sdist": [
+            *installer_uv.compile_arguments(target, given_options),
+            *installer_uv.from_sources(["named"]),
+        ],
+        "uv fetch": installer_uv.fetch_arguments("named", Path("into"), options=given_options),
+        "pip sdist": installer_pip.sdist_arguments(target, "named", Path("into")),
+        "pip fetch": installer_pip.fetch_arguments(Path("into")),
+        "pip build": installer_pip.build_arguments("build.txt", Path("into")),
+    }
+
+
+@given(st.sampled_from(TARGETS), options)
+def test_builds_are_of_one_thing(target: Target, given_options: Options) -> None:
+    """What they need in turn are wheels."""
+    for name, arguments in builds(target, given_options).items():
+        assert arguments.count("--only-binary") == 1, name
+        assert arguments[arguments.index("--only-binary") + 1] == ":all:", name
+        exempt = [after for one, after in zip(arguments, arguments[1:], strict=False) if one == "--no-binary"]
+        assert exempt in ([], ["named"]), name
+        assert "--no-build-isolation" not in arguments, name
+    # uv build has no --only-binary; of what it builds, the project is exempt from this.
+    arguments = installer_uv.build_arguments(Path("project"), Path("into"), options=given_options)
+    assert "--no-build" in arguments
