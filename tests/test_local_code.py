@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,10 @@ from typing import Any
 import pytest
 from localcode import archive, commit, git, project, repository
 from loopback import Index, serving
+from uv import find_uv_bin
 from wheelhouse import Wheelhouse, elf, sha256
 from workbench import BACKENDS
-from workshop import Workshop, snapshot
+from workshop import Workshop, content, snapshot
 
 from lambda_bundle.errors import Code
 
@@ -598,3 +602,33 @@ def test_named_sdist_of_an_index(backend: str, workshop: Workshop, tmp_path: Pat
         shop.declare({"api": {"backend": backend, "sdists": ["old"]}})
         assert "old/__init__.py" in shop.build()["api"]
     assert "Qx0secret" not in (shop.output / "manifest.json").read_text()
+
+
+@both
+def test_members_of_a_locked_workspace(backend: str, workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    """As the monorepo of a team has them: what the lock says is installed, and the members are built."""
+    wheelhouse.wheel("dep")
+    wheelhouse.wheel("unwanted")
+    sources = "[tool.uv.sources]\nshared = { workspace = true }\ndeep = { workspace = true }\n"
+    members = {"shared": ["deep"], "deep": ["dep"], "other": ["unwanted"]}
+    for name, requires in members.items():
+        folder = project(workshop.root / "libs" / name, requires=requires)
+        text = (folder / "pyproject.toml").read_text()
+        told = f"dependencies = {json.dumps(requires)}\n[build-system]"
+        (folder / "pyproject.toml").write_text(text.replace("[build-system]", told) + sources)
+    workshop.write(
+        {
+            "pyproject.toml": '[tool.uv.workspace]\nmembers = ["src", "libs/*"]\n',
+            "src/pyproject.toml": '[project]\nname = "api"\nversion = "1"\nrequires-python = ">=3.9"\n'
+            f'dependencies = ["shared"]\n{sources}',
+        }
+    )
+    command = [find_uv_bin(), "lock", "--offline", "--python", sys.executable, "--no-python-downloads"]
+    subprocess.run(command, cwd=workshop.root, env=dict(workshop.environ), check=True, capture_output=True)
+    workshop.declare({"api": {"backend": backend, "packaging": "uv"}})
+    first = workshop.build()["api"]
+    assert wheels(workshop) == [("deep", "1.0"), ("dep", "1.0"), ("shared", "1.0")]
+    workshop.write({"libs/deep/src/deep/new.py": "NEW = 1\n"})
+    result = workshop.bundle(force=False)["api"]
+    assert (result.status, result.reasons) == ("built", ("libs/deep changed",))
+    assert first.keys() < content(result.job.artifact).keys()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -139,7 +139,7 @@ def test_builds_are_of_one_thing(target: Target, given_options: Options) -> None
     for name, arguments in builds(target, given_options).items():
         assert arguments.count("--only-binary") == 1, name
         assert arguments[arguments.index("--only-binary") + 1] == ":all:", name
-        exempt = [after for one, after in zip(arguments, arguments[1:], strict=False) if one == "--no-binary"]
+        exempt = [after for one, after in pairwise(arguments) if one == "--no-binary"]
         assert exempt in ([], ["named"]), name
         assert "--no-build-isolation" not in arguments, name
     # uv build has no --only-binary; of what it builds, the project is exempt from this.
