@@ -60,3 +60,13 @@ def wheelhouse(tmp_path: Path, environ: dict[str, str]) -> Wheelhouse:
     environ["UV_FIND_LINKS"] = environ["PIP_FIND_LINKS"] = str(folder)
     environ["UV_CACHE_DIR"] = str(tmp_path / "uv-cache")
     return Wheelhouse(folder)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which artifacts were run, and on what."""
+    reports = terminalreporter.stats.get("passed", [])
+    ran = [told for report in reports for name, told in report.user_properties if name == "ran"]
+    if ran:
+        terminalreporter.section("artifacts that were run", sep="=")
+        for line in sorted(ran):
+            terminalreporter.line(line)
