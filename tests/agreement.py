@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
 import textwrap
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from pathlib import Path
@@ -161,22 +163,24 @@ def answers(wheels: Iterable[Path]) -> list[Answer]:
 
 
 def _auditwheel(machine: str, wheels: list[Path]) -> dict[str, dict[str, Any]]:
+    """By path. auditwheel takes seconds for a wheel, so several of them run at once."""
     script = Path(__file__).with_name("auditwheel_says.py")
-    command = [
-        "uv",
-        "run",
-        "--quiet",
-        "--no-project",
-        "--with",
-        f"auditwheel=={AUDITWHEEL}",
-        "python",
-        script,
-    ]
-    done = subprocess.run(
-        [*map(str, command), machine, *map(str, wheels)], stdout=subprocess.PIPE, encoding="utf-8", check=True
-    )
-    said: dict[str, dict[str, Any]] = json.loads(done.stdout)
-    return said
+    command = ["-m", "uv", "run", "--quiet", "--no-project", "--with", f"auditwheel=={AUDITWHEEL}", "python"]
+
+    def ask(some: list[Path]) -> dict[str, dict[str, Any]]:
+        told = subprocess.run(
+            [sys.executable, *command, script, machine, *some],
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            check=True,
+        )
+        said: dict[str, dict[str, Any]] = json.loads(told.stdout)
+        return said
+
+    shares = min(os.cpu_count() or 1, len(wheels))
+    with ThreadPoolExecutor(shares) as pool:
+        answered = pool.map(ask, [wheels[number::shares] for number in range(shares)])
+        return {wheel: said for some in answered for wheel, said in some.items()}
 
 
 def _ours(wheel: Path, runtimes: Iterable[str], arch: str) -> dict[str, tuple[str, ...]]:

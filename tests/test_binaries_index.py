@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from agreement import OLDER_GCC, answers, explanation, fetch
 
 from lambda_bundle.binaries import inspect, judge
 from lambda_bundle.errors import Problem
@@ -151,3 +152,26 @@ def test_programs_and_choices_among_machines(install: Install) -> None:
     assert tree.told("python3.8", "arm64") == {("warning", "WRONG_MACHINE"), ("warning", "FOREIGN_BINARY")}
     # It needs glibc 2.34.
     assert tree.told("python3.8") == {("warning", "SYMBOL_TOO_NEW"), ("warning", "FOREIGN_BINARY")}
+
+
+def test_agreement_with_auditwheel(tmp_path: Path) -> None:
+    fetch(
+        tmp_path,
+        ["markupsafe==3.0.3", "bcrypt==5.0.0", "contourpy==1.3.3", "rpds-py==0.29.0"],
+        "3.13",
+        "x86_64",
+    )
+    fetch(tmp_path, ["numexpr==2.14.1", "markupsafe==3.0.3"], "3.11", "aarch64")
+    found = answers(tmp_path.glob("*.whl"))
+    assert {(answer.runtime, answer.loads) for answer in found if answer.wheel.startswith("bcrypt")} == {
+        ("python3.7", False),
+        ("python3.11", False),
+        ("python3.13", True),
+    }
+    differences = {
+        (answer.wheel.partition("-")[0], answer.runtime): explanation(answer)
+        for answer in found
+        if answer.loads != answer.theirs
+    }
+    assert differences == {("contourpy", "python3.11"): OLDER_GCC}
+    assert len(found) == 4 * 3 + 2 * 2
