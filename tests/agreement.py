@@ -29,6 +29,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerNeedSection
 from packaging.utils import parse_wheel_filename
 
 import lambda_bundle
@@ -47,6 +49,9 @@ NAMES = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").split()
 GCC = {"GLIBCXX", "CXXABI", "GCC"}
 OWN_LIBRARY = (
     "auditwheel counts what is needed of a libstdc++ or libgcc in the wheel; the system's is not used"
+)
+WEAK = (
+    "newer versions are marked as weak: the dynamic linker goes on without them, and auditwheel counts them"
 )
 OLDER_GCC = "manylinux_2_26 ends at older versions of libstdc++ and libgcc than Amazon Linux 2 has"
 OTHER_FAMILIES = "auditwheel orders versions of zlib and libatomic too, and we do not"
@@ -96,6 +101,8 @@ class Answer:
     policy: str
     versions: Mapping[str, tuple[str, ...]]
     """What auditwheel counts, by library."""
+    weak: frozenset[str]
+    """The versions that every binary marks as weak: the dynamic linker goes on without them."""
 
     @property
     def loads(self) -> bool:
@@ -136,34 +143,42 @@ def fetch(folder: Path, names: Iterable[str], python: str, machine: str) -> None
         left.remove(re.split(r"[=<>~!]", missing[1])[0] if missing[1] not in left else missing[1])
 
 
-def answers(wheels: Iterable[Path]) -> list[Answer]:
-    """What both say of each wheel on each system that has its machine."""
+def answers(wheels: Iterable[Path], kept: Path | None = None) -> list[Answer]:
+    """What both say of each wheel on each system that has its machine.
+
+    `kept` is a file for what auditwheel has said, which takes it seconds for a wheel.
+    """
+    known = json.loads(kept.read_text(encoding="utf-8")) if kept and kept.is_file() else {}
     found = []
     by_machine: dict[str, list[Path]] = {}
     for wheel in sorted(wheels):
         by_machine.setdefault(machine_of(wheel), []).append(wheel)
     for machine, some in by_machine.items():
-        said = _auditwheel(machine, some)
+        known |= _auditwheel(machine, [wheel for wheel in some if wheel.name not in known])
+        if kept:
+            kept.write_text(json.dumps(known, indent=1), encoding="utf-8")
         arch = {"x86_64": "x86_64", "aarch64": "arm64"}[machine]
         for wheel in some:
-            theirs = said[str(wheel)]
+            theirs = known[wheel.name]
             versions = {library: tuple(names) for library, names in theirs["versions"].items()}
             runtimes = [runtime for runtime in SYSTEMS if arch in RUNTIMES[runtime].archs]
-            for runtime, ours in _ours(wheel, runtimes, arch).items():
-                found.append(
-                    Answer(
-                        wheel=wheel.name,
-                        runtime=runtime,
-                        ours=ours,
-                        policy=theirs["policy"],
-                        versions=versions,
-                    )
+            verdicts, weak = _ours(wheel, runtimes, arch)
+            found += [
+                Answer(
+                    wheel=wheel.name,
+                    runtime=runtime,
+                    ours=ours,
+                    policy=theirs["policy"],
+                    versions=versions,
+                    weak=weak,
                 )
+                for runtime, ours in verdicts.items()
+            ]
     return found
 
 
 def _auditwheel(machine: str, wheels: list[Path]) -> dict[str, dict[str, Any]]:
-    """By path. auditwheel takes seconds for a wheel, so several of them run at once."""
+    """By file name; several at once."""
     script = Path(__file__).with_name("auditwheel_says.py")
     command = ["-m", "uv", "run", "--quiet", "--no-project", "--with", f"auditwheel=={AUDITWHEEL}", "python"]
 
@@ -177,26 +192,43 @@ def _auditwheel(machine: str, wheels: list[Path]) -> dict[str, dict[str, Any]]:
         said: dict[str, dict[str, Any]] = json.loads(told.stdout)
         return said
 
-    shares = min(os.cpu_count() or 1, len(wheels))
+    shares = os.cpu_count() or 1
     with ThreadPoolExecutor(shares) as pool:
-        answered = pool.map(ask, [wheels[number::shares] for number in range(shares)])
-        return {wheel: said for some in answered for wheel, said in some.items()}
+        answered = pool.map(ask, filter(None, (wheels[number::shares] for number in range(shares))))
+        return {Path(wheel).name: said for some in answered for wheel, said in some.items()}
 
 
-def _ours(wheel: Path, runtimes: Iterable[str], arch: str) -> dict[str, tuple[str, ...]]:
+def _ours(
+    wheel: Path, runtimes: Iterable[str], arch: str
+) -> tuple[dict[str, tuple[str, ...]], frozenset[str]]:
+    """Our verdict by runtime, and the weak versions."""
     with TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
         tree = {}
         for name in archive.namelist():
             if not name.endswith(("/", ".py", ".pyi")):
                 tree[re.sub(r"\.cpython-[^./]*\.so$", ".abi3.so", name)] = Path(archive.extract(name, folder))
         found = inspect(tree)
+        weak = _weak(tree[path] for path, binary in found.items() if binary.machine)
     said = {}
     for runtime in runtimes:
         problems = judge(found, target=Target(runtime, arch), files=tree, owner=lambda _: None)
         too_new = (problem.message for problem in problems if problem.code is Code.SYMBOL_TOO_NEW)
         needs = {re.sub(r"it needs (\S+) of ([^,]+),.*", r"\1 of \2", message) for message in too_new}
         said[runtime] = tuple(sorted(needs))
-    return said
+    return said, weak
+
+
+def _weak(files: Iterable[Path]) -> frozenset[str]:
+    """The versions that are weak in every file, as pyelftools alone reads them (VER_FLG_WEAK is 2)."""
+    flags: dict[str, bool] = {}
+    for file in files:
+        with file.open("rb") as stream:
+            for section in ELFFile(stream).iter_sections("SHT_GNU_verneed"):
+                assert isinstance(section, GNUVerNeedSection)
+                for _, names in section.iter_versions():
+                    for one in names:
+                        flags[one.name] = flags.get(one.name, True) and bool(one["vna_flags"] & 2)
+    return frozenset(name for name, weak in flags.items() if weak)
 
 
 def explanation(answer: Answer) -> str:
@@ -211,7 +243,7 @@ def explanation(answer: Answer) -> str:
         if name.startswith("GLIBC_2.") and int(name.split(".")[1]) > glibc
     ]
     if beyond:
-        return ""
+        return WEAK if {name for _, name in beyond} <= answer.weak else ""
     families = {
         name.partition("_")[0]: library for library, names in answer.versions.items() for name in names
     }
@@ -263,7 +295,8 @@ def main(arguments: Sequence[str]) -> None:
         if not place.is_dir():
             place.mkdir(parents=True)
             fetch(place, NAMES, python, machine)
-    found = answers(set(given.folder.glob("*/*.whl")))
+    wheels = [wheel for wheel in given.folder.glob("*/*.whl") if not wheel.name.endswith("-none-any.whl")]
+    found = answers(wheels, given.folder / f"auditwheel-{AUDITWHEEL}.json")
     today = datetime.now(tz=timezone.utc).date()
     sys.stdout.write(page(found, today))
     if given.write:

@@ -77,6 +77,11 @@ def test_a_tag_that_asks_for_more_than_the_binary(install: Install) -> None:
     assert not install("duckdb==2.0.0", "x86_64-manylinux_2_28", "3.11").told("python3.11")
 
 
+def test_weak_versions(install: Install) -> None:
+    # It names GLIBC_2.28 as weak, and asks for it at run time.
+    assert not install("uv==0.13.9", ARM, "3.11").told("python3.11", "arm64")
+
+
 def test_another_machine(install: Install) -> None:
     arm = install("cryptography==46.0.3", ARM, "3.13")
     assert arm.told("python3.13") == {("error", "WRONG_MACHINE")}
