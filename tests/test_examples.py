@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import tomli
 from packaging.requirements import Requirement
+from uv import find_uv_bin
 
 ROOT = Path(__file__).resolve().parents[1]
 DECLARED: dict[str, Any] = tomli.loads((ROOT / "bundles.toml").read_text(encoding="utf-8"))
@@ -24,6 +25,9 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
 LAYERS: dict[str, dict[str, Any]] = {
     name: DECLARED["defaults"] | layer for name, layer in DECLARED["layers"].items()
 }
+
+MEMBERS = {name: one for name, one in FUNCTIONS.items() if one["entry"].startswith("examples/monorepo/")}
+"""The functions of the workspace."""
 
 # Stands in for the Lambda runtime. Handlers may log to stdout; the result must be alone there.
 RUN_HANDLER = """
@@ -113,6 +117,22 @@ def check_greeter(result: dict[str, Any]) -> None:
     }
 
 
+def check_orders(result: dict[str, Any]) -> None:
+    assert result == {"total": "3.30"}
+
+
+def check_invoices(result: dict[str, Any]) -> None:
+    assert result == {"invoice": "Customer 1 owes 3.30"}
+
+
+def check_stock(result: dict[str, Any]) -> None:
+    assert result["table"].splitlines()[2].split() == ["apple", "0.5"]
+
+
+def check_reminders(result: dict[str, Any]) -> None:
+    assert result == {"due": "2026-02-28"}
+
+
 CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "http-api": check_http_api,
     "webhook": check_webhook,
@@ -121,6 +141,10 @@ CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "notify": check_notify,
     "heartbeat": check_heartbeat,
     "greeter": check_greeter,
+    "orders": check_orders,
+    "invoices": check_invoices,
+    "stock": check_stock,
+    "reminders": check_reminders,
 }
 
 
@@ -142,7 +166,7 @@ def test_function_has_its_handler_and_an_event(name: str) -> None:
 @pytest.mark.parametrize("name", [*FUNCTIONS, *LAYERS])
 def test_requirements_are_pinned_and_nothing_else(name: str) -> None:
     requirements = ROOT / (FUNCTIONS | LAYERS)[name]["entry"] / "requirements.txt"
-    if name == "heartbeat":
+    if name in {"heartbeat", *MEMBERS}:
         assert not requirements.exists()
         return
     lines = requirements.read_text(encoding="utf-8").splitlines()
@@ -172,12 +196,20 @@ def copy_project(folder: Path) -> Path:
     shutil.copytree(ROOT / "examples", folder / "examples", ignore=ignore)
     shutil.copy2(ROOT / "bundles.toml", folder)
     (folder / "tasks.py").write_text("from lambda_bundle.tasks import ns\n", encoding="utf-8")
+    lock(folder / "examples" / "monorepo")
     return folder
+
+
+def lock(workspace: Path) -> None:
+    """Write the uv.lock, which records the index that it was made from and so is not kept here."""
+    command = [find_uv_bin(), "lock", "--no-python-downloads", "--python", sys.executable]
+    done = subprocess.run(command, cwd=workspace, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def bundle_all(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "invoke", "bundle", "--all"],
+        [sys.executable, "-m", "invoke", "bundle", "--all", "--force"],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
