@@ -157,7 +157,7 @@ def _read_project(question: Question) -> Requirements:
     found = _read_lines(question, file, resolve=lambda _, relative: place.resolve(folder, relative))
     warning = Problem(
         code=Code.UNPINNED,
-        message=f"nothing pins what {question.where.file} asks for: another day may bring other versions",
+        message="nothing pins what it asks for: another day may bring other versions",
         where=question.where,
         hint="lock it, with `uv lock` for example, and keep the lock with the sources",
         severity="warning",
