@@ -323,7 +323,7 @@ def _fetched(source: Source, setting: Setting, folder: Path, work: Work) -> _Pre
     """A source archive that is not on this machine."""
     for part in ("archive", "unpacked"):
         (folder / part).mkdir()
-    found = setting.installer.fetch(source, folder / "archive", setting.wanted, work)
+    found = setting.installer.fetch(source, folder / "archive", setting.wanted, setting.target, work)
     if found.is_dir():
         return _Prepared(folder=found, installed=True)
     checked(found, source.hashes)

@@ -127,7 +127,14 @@ class Pip:
             name=name, where=Where(), url=file.as_uri(), hashes=allowed_hashes(wanted).get(name, ())
         )
 
-    def fetch(self, source: Source, into: Path, wanted: Requirements, work: Work) -> Path:
+    def fetch(
+        self,
+        source: Source,
+        into: Path,
+        wanted: Requirements,
+        target: Target,  # noqa: ARG002 - pip need not know
+        work: Work,
+    ) -> Path:
         """See `Installer.fetch`."""
         work.write("sdist.txt", [*option_lines(wanted.options), archive_line(source)])
         completed = self._build(fetch_arguments(into), work)

@@ -117,14 +117,18 @@ class Uv:
         source = sources.get(name)
         return source and replace(source, hashes=allowed_hashes(wanted).get(name, source.hashes))
 
-    def fetch(self, source: Source, into: Path, wanted: Requirements, work: Work) -> Path:
+    def fetch(self, source: Source, into: Path, wanted: Requirements, target: Target, work: Work) -> Path:
         """See `Installer.fetch`; it is built on the way, and what is installed is a wheel unpacked."""
         if source.name is None:
             raise unnamed(source)
         work.write("pyproject.toml", _project(wanted.options))
         work.write("sdist.txt", [archive_line(source)])
         arguments = fetch_arguments(source.name, into / "tree", options=wanted.options)
-        completed = self._run(arguments, wanted, work, **_BUILD)
+        # For `Requires-Python` alone: the Python that builds is this one, for which alone a wheel may then be.
+        told = ["--python-version", target.full_version]
+        completed = self._run([*arguments, *told], wanted, work, **_BUILD)
+        if _FOR_THE_HOST.search(completed.output):  # what is wrong with it is told with more of it in view
+            completed = self._run(arguments, wanted, work, **_BUILD)
         if completed.code:
             raise _failure(completed, NO_REQUIREMENTS)
         return into / "tree"
@@ -262,6 +266,7 @@ _OFFLINE = re.compile(
     r"|Network connectivity is disabled(?:.*? found in the cache(?: for)?: `?(?P<url>[^`\s]+))?"
     r"|because the network was disabled"
 )
+_FOR_THE_HOST = re.compile(r"The built wheel `[^`]+` is not compatible with the target")
 _REFUSED = re.compile(r"401 Unauthorized|403 Forbidden|valid authentication credentials")
 _PACKAGE = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
 _PACKAGE_TOO = _PACKAGE.replace("<name>", "<same>")

@@ -109,7 +109,7 @@ class Installer(Protocol):
         Raises `BundleError`.
         """
 
-    def fetch(self, source: Source, into: Path, wanted: Requirements, work: Work) -> Path:
+    def fetch(self, source: Source, into: Path, wanted: Requirements, target: Target, work: Work) -> Path:
         """Fetch a source archive into an empty folder, and check its hash.
 
         Returns the archive in there, or a folder in there in which a wheel of it is installed: uv does not

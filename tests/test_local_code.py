@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from loopback import Index, serving
 from uv import find_uv_bin
 from wheelhouse import Wheelhouse, elf, sha256
 from workbench import BACKENDS
-from workshop import Workshop, content, snapshot
+from workshop import Workshop, content, modes, snapshot
 
+from lambda_bundle import bundle, load, plan
 from lambda_bundle.errors import Code
 
 both = pytest.mark.parametrize("backend", BACKENDS)
@@ -589,6 +591,21 @@ def test_archive_at_a_url(backend: str, hashed: bool, workshop: Workshop, tmp_pa
 
 
 @both
+def test_impure_archive_at_a_url(backend: str, workshop: Workshop, tmp_path: Path) -> None:
+    served = Wheelhouse(tmp_path / "served")
+    served.folder.mkdir()
+    tag = f"cp3{sys.version_info.minor}-cp3{sys.version_info.minor}-linux_x86_64"
+    packed = released(served, tmp_path, "far", tag=tag, files={"far/_a.so": elf("x86_64")})
+    with serving(Index(folder=served.folder)) as host:
+        line = f"--trusted-host {host}\nfar @ http://{host}/files/{packed.name}\n"
+        workshop.write({"src/requirements.txt": line})
+        workshop.declare({"api": {"backend": backend}})
+        (problem,) = workshop.fail()
+    assert problem.code is Code.IMPURE_WHEEL
+    assert "far/_a.so" in (problem.detail or "")
+
+
+@both
 def test_named_sdist_of_an_index(backend: str, workshop: Workshop, tmp_path: Path) -> None:
     """Behind basic auth; the password appears nowhere."""
     served = Wheelhouse(tmp_path / "served")
@@ -632,3 +649,89 @@ def test_members_of_a_locked_workspace(backend: str, workshop: Workshop, wheelho
     result = workshop.bundle(force=False)["api"]
     assert (result.status, result.reasons) == ("built", ("libs/deep changed",))
     assert first.keys() < content(result.job.artifact).keys()
+
+
+@both
+def test_python_of_the_target_and_not_of_the_host(
+    backend: str, workshop: Workshop, wheelhouse: Wheelhouse, tmp_path: Path
+) -> None:
+    """What is for a newer Python than the host's is built all the same, and judged for the target."""
+    newer = f">=3.{sys.version_info.minor + 1}"
+    served = Wheelhouse(tmp_path / "served")
+    served.folder.mkdir()
+    for name in ("near", "old", "far"):
+        packed = released(served if name == "far" else wheelhouse, tmp_path, name, python=newer)
+        toml = tmp_path / f"sources-{name}-1.0/pyproject.toml"
+        toml.write_text(
+            toml.read_text().replace("[build-system]", f'requires-python = "{newer}"\n[build-system]', 1)
+        )
+        info = tmp_path / f"sources-{name}-1.0/PKG-INFO"
+        info.write_text(info.read_text() + f"Requires-Python: {newer}\n")
+        archive(tmp_path / f"sources-{name}-1.0", packed)
+    with serving(Index(folder=served.folder)) as host:
+        folder = (tmp_path / "sources-near-1.0").as_posix()
+        text = f"--trusted-host {host}\n{folder}\nold\nfar @ http://{host}/files/far-1.0.tar.gz\n"
+        workshop.write({"src/requirements.txt": text})
+        workshop.declare({"api": {"backend": backend, "sdists": ["old"], "runtime": "python3.14"}})
+        workshop.build()
+    assert [name for name, _ in wheels(workshop)] == ["far", "near", "old"]
+
+
+def test_variables_that_give_a_version(workshop: Workshop) -> None:
+    mark = workshop.root / "mark"
+    project(workshop.root / "lib", mark=mark)
+    workshop.write({"src/requirements.txt": "../lib\n"})
+    for version, count in (("1.0", 1), ("1.0", 1), ("2.0", 2)):
+        workshop.declare({"api": {}})
+        with (workshop.root / "bundles.toml").open("a") as file:
+            file.write(f'env = {{ SETUPTOOLS_SCM_PRETEND_VERSION = "{version}" }}\n')
+        workshop.build()
+        assert mark.read_text() == "lib\n" * count
+
+
+def test_programs_of_a_local_project(workshop: Workshop) -> None:
+    """They stay as in any wheel: what starts the host's Python goes, and all else is executable."""
+    files = {
+        "lib.py": "x",
+        "lib-1.0.data/scripts/tool": "#!/bin/sh\necho x\n",
+        "lib-1.0.data/scripts/host": f"#!{sys.executable}\n",
+        "lib-1.0.data/data/share/lib.txt": "x",
+    }
+    project(workshop.root / "lib", files=files)
+    workshop.write({"src/requirements.txt": "../lib\n"})
+    found = []
+    for backend in BACKENDS:
+        workshop.declare({"api": {"backend": backend}})
+        built = workshop.build()["api"]
+        assert {"bin/tool", "share/lib.txt"} < built.keys()
+        assert "bin/host" not in built
+        assert modes(workshop.output / "api.zip")["bin/tool"] == 0o755
+        found.append(built)
+    assert found[0] == found[1]
+
+
+def test_git_offline(workshop: Workshop) -> None:
+    workshop.write({"src/requirements.txt": "git+https://127.0.0.1:9/lib.git@main\n"})
+    workshop.declare({"api": {}})
+    config = load(workshop.root / "bundles.toml")
+    (result,) = bundle(plan(config), environ=workshop.environ, offline=True)
+    (problem,) = result.problems
+    assert problem.code is Code.OFFLINE
+    assert "127.0.0.1:9/lib.git" in problem.message
+
+
+def test_credentials_reach_git_by_its_environment(workshop: Workshop, tmp_path: Path) -> None:
+    """In no argument, which every user of the machine can read; other hosts do not get them."""
+    program = tmp_path / "bin/git"
+    workshop.write({"src/requirements.txt": "lib @ git+https://me:Qx0secret@127.0.0.1:9/team/lib.git@main\n"})
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\nenv >> {tmp_path}/env\nexit 3\n')
+    program.chmod(0o755)
+    workshop.declare({"api": {}})
+    path = f"{program.parent}{os.pathsep}{workshop.environ['PATH']}"
+    (problem,) = workshop.fail(environ={"PATH": path})
+    assert problem.code is Code.COMMAND_FAILED
+    assert "Qx0secret" not in (tmp_path / "said").read_text()
+    told = (tmp_path / "env").read_text()
+    assert "url.https://me:Qx0secret@127.0.0.1:9/.insteadOf" in told
+    assert "GIT_TERMINAL_PROMPT=0" in told
