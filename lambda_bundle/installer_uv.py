@@ -124,7 +124,7 @@ class Uv:
         work.write("pyproject.toml", _project(wanted.options))
         work.write("sdist.txt", [archive_line(source)])
         arguments = fetch_arguments(source.name, into / "tree", options=wanted.options)
-        # For `Requires-Python` alone: the Python that builds is this one, for which alone a wheel may then be.
+        # For `Requires-Python` alone: the Python that builds is this one, and a wheel may be for it alone.
         told = ["--python-version", target.full_version]
         completed = self._run([*arguments, *told], wanted, work, **_BUILD)
         if _FOR_THE_HOST.search(completed.output):  # what is wrong with it is told with more of it in view
