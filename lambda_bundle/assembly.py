@@ -25,14 +25,16 @@ from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.entries import artifact_name
-from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where
+from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, strictly
 from lambda_bundle.freshness import Freshness, Inputs
+from lambda_bundle.hygiene import zipped
 from lambda_bundle.installed import refresh_records
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Release
 from lambda_bundle.process import Children
 from lambda_bundle.projects import Place, find, places
+from lambda_bundle.reading import Desk
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
 from lambda_bundle.requirements import gather
 from lambda_bundle.result import Archived, Artifact, Progress
@@ -49,6 +51,7 @@ from lambda_bundle.stage import (
 from lambda_bundle.stamps import Stamp, look
 from lambda_bundle.store import Order, Store, is_same
 from lambda_bundle.targets import Target
+from lambda_bundle.verify import silence, subject, verify
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -84,6 +87,8 @@ class Run:
     """To be held to look into `layers`."""
     offline: bool = False
     """Whether no backend may fetch anything."""
+    strict: bool = False
+    """Warnings count as errors."""
 
     def stale(self, job: Job) -> Iterator[Path]:
         """What an earlier run left of a job in the other format; an unlisted folder is not ours."""
@@ -167,6 +172,8 @@ class Assembly:
         """All stages; what was published, what went into it, and warnings."""
         job = self._job
         contents = self._run.layer(self) if job.kind == "layer" else self.contents()
+        with self._stage("verify"):
+            found = self._verified(contents)
         with self._stage("archive"):
             excess = limits.check(contents)
             if excess is not None:
@@ -183,12 +190,29 @@ class Assembly:
             runtimes=contents.runtimes,
             left_out=tuple(wheel for share in contents.shares for wheel in share.found.left_out),
         )
-        warnings = (
+        upload = zipped(archived.size) if job.format == "zip" else ()
+        told = (one for one in upload if not any(entry.silences(one) for entry in job.ignore))
+        warnings = (*found, *(one.at(name=job.name, stage="archive") for one in told))
+        return artifact, self._inputs(contents), warnings
+
+    def _verified(self, contents: Contents) -> tuple[Problem, ...]:
+        """What is to say of what will be archived. Raises `BundleError` where that is an error."""
+        job, run = self._job, self._run
+        desk = Desk(children=run.children, environ=run.environ, scratch=run.scratch, cache=run.cache)
+        subjects = [subject(contents, target) for target in job.targets]
+        found = [
             warning
             for share in contents.shares
             for warning in (*share.order.wanted.warnings, *share.found.warnings)
-        )
-        return artifact, self._inputs(contents), tuple(dict.fromkeys(warnings))
+        ]
+        for one in subjects:
+            found += [problem.at(name=job.name, stage="verify") for problem in verify(one, desk)]
+        kept = silence(dict.fromkeys(found), job.ignore, subjects[0].owner)
+        if run.strict:
+            kept = strictly(kept)
+        if fails(kept) or (run.strict and job.warnings):
+            raise BundleError(*kept)
+        return kept
 
     def _inputs(self, contents: Contents) -> Inputs:
         """What to look at before the next build; what hooks have made in the copy comes from the sources."""
@@ -394,6 +418,7 @@ def _digest(contents: Contents) -> str:
     settings = [
         *(job.kind, job.name, job.handler, job.runtimes, job.target.arch, job.target.platforms),
         *(job.backend, job.before, job.after, job.exclude, job.include, job.env, job.format),
+        *map(str, job.ignore),
     ]
     layers = [[layer.job.name, _wheels(layer)] for layer in contents.layers]
     sources = [[path, f"{one.mode:o}", one.sha256] for path, one in contents.seen.items()]

@@ -26,7 +26,7 @@ FOLDER_VARIABLE = "LAMBDA_BUNDLE_CACHE"
 LIMIT_VARIABLE = "LAMBDA_BUNDLE_CACHE_LIMIT"
 DEFAULT_LIMIT = 5_000_000_000
 """Bytes."""
-KINDS = ("sets", "packs", "wheels", "resolutions", "builds", "configs")
+KINDS = ("sets", "packs", "wheels", "resolutions", "builds", "configs", "code")
 _IN_USE = 3600.0
 """Seconds for which an entry that was used stays, whatever the limit says: another run may be reading it."""
 _ABANDONED = 86400.0

@@ -12,7 +12,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name, is_normalized_name
 
-from lambda_bundle.errors import Code, did_you_mean
+from lambda_bundle.errors import PREFIX, Code, did_you_mean
 from lambda_bundle.findings import Findings, Table, quoted
 from lambda_bundle.indexes import check_variable
 from lambda_bundle.positions import KeyPath
@@ -35,6 +35,7 @@ def check_table(place: KeyPath, table: Table, root: Path, findings: Findings) ->
         "entry": partial(_check_entry, root=root),
         "handler": _check_handler,
         "hooks": _check_hooks,
+        "verify": _check_verify,
         "env": _check_env,
         "groups": _check_names,
         "extras": _check_names,
@@ -156,6 +157,25 @@ def _check_name(key: KeyPath, value: str, findings: Findings) -> None:
 def _check_path(key: KeyPath, value: str, findings: Findings) -> None:
     if not value.strip() or "\0" in value:
         findings.add(key, Code.INVALID_VALUE, f"{quoted(value)} cannot be the path of a file")
+
+
+def _check_verify(key: KeyPath, value: Table, findings: Findings) -> None:
+    ignore = value.get("ignore")
+    for index, text in enumerate(ignore if isinstance(ignore, list) else []):
+        if not isinstance(text, str):
+            continue
+        word, colon, pattern = text.partition(":")
+        place = (*key, "ignore", index)
+        codes = [code.value.removeprefix(PREFIX) for code in Code]
+        if word.removeprefix(PREFIX) not in codes:
+            hint = (
+                did_you_mean(word.removeprefix(PREFIX), codes)
+                or "the documentation lists them: docs/errors.md"
+            )
+            findings.add(place, Code.INVALID_VALUE, f"there is no finding called {quoted(word)}", hint)
+        elif not colon or not pattern:
+            hint = f'write "{word}:*" for all of them, or a file, a module or a distribution behind the colon'
+            findings.add(place, Code.INVALID_VALUE, f'{quoted(text)} is not of the form "code:pattern"', hint)
 
 
 def _check_env(key: KeyPath, value: Table, findings: Findings) -> None:

@@ -57,6 +57,8 @@ class Entry:
     """Seconds that one command may take."""
     layers: tuple[str, ...] = ()
     """The names of the layers that a function is deployed with."""
+    ignore: tuple[str, ...] = ()
+    """Findings of the verification to pass over, as "code:pattern"."""
     written: Mapping[str, KeyPath]
     """Where in the file the value of each key comes from."""
 
@@ -71,11 +73,16 @@ class Entry:
         yield self.place
         yield from self.written.values()
         yield from (self.runtime_place(runtime) for runtime in self.runtimes)
+        yield from (self.ignore_place(number) for number in range(len(self.ignore)))
 
     def runtime_place(self, runtime: str) -> KeyPath:
         """Where one of its runtimes is written."""
         several = self.written.get("runtimes")
         return (*several, self.runtimes.index(runtime)) if several else self.written["runtime"]
+
+    def ignore_place(self, number: int) -> KeyPath:
+        """Where one of the findings to pass over is written."""
+        return (*self.written["verify"], "ignore", number)
 
 
 def artifact_name(name: str, form: str) -> str:
@@ -292,7 +299,7 @@ class _Effective:
         """The entry; nothing in the file is wrong."""
         kind, name = self._place
         values = self._values
-        hooks = values.get("hooks", {})
+        hooks, verify = values.get("hooks", {}), values.get("verify", {})
         return Entry(
             kind=kind,
             name=name,
@@ -317,6 +324,7 @@ class _Effective:
             format=values.get("format", "zip"),
             timeout=float(values.get("timeout", DEFAULT_TIMEOUT)),
             layers=tuple(values.get("layers", ())) if kind == "functions" else (),
+            ignore=tuple(verify.get("ignore", ())),
             written=self._written,
         )
 

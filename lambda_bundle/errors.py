@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 PREFIX = "PythonLocalBundling"
@@ -81,6 +82,21 @@ class Code(str, Enum):
     MUSL_BINARY = f"{PREFIX}MuslBinary"
     DAMAGED_BINARY = f"{PREFIX}DamagedBinary"
     FOREIGN_BINARY = f"{PREFIX}ForeignBinary"
+    # code, dependencies and files in the artifact
+    HANDLER_MISSING = f"{PREFIX}HandlerMissing"
+    HANDLER_UNDEFINED = f"{PREFIX}HandlerUndefined"
+    HANDLER_SHADOWED = f"{PREFIX}HandlerShadowed"
+    SYNTAX_UNSUPPORTED = f"{PREFIX}SyntaxUnsupported"
+    IMPORT_MISSING = f"{PREFIX}ImportMissing"
+    IMPORT_FROM_RUNTIME = f"{PREFIX}ImportFromRuntime"
+    DEPENDENCY_MISSING = f"{PREFIX}DependencyMissing"
+    DEPENDENCY_VERSION = f"{PREFIX}DependencyVersion"
+    SECRET_FILE = f"{PREFIX}SecretFile"
+    UNUSABLE_NAME = f"{PREFIX}UnusableName"
+    UNREADABLE_FILE = f"{PREFIX}UnreadableFile"
+    LARGE_UPLOAD = f"{PREFIX}LargeUpload"
+    NOT_CHECKED = f"{PREFIX}NotChecked"
+    IGNORE_UNUSED = f"{PREFIX}IgnoreUnused"
     # running an artifact
     ARTIFACT_MISSING = f"{PREFIX}ArtifactMissing"
     ARTIFACT_UNREADABLE = f"{PREFIX}ArtifactUnreadable"
@@ -112,7 +128,15 @@ class Code(str, Enum):
 
 
 Stage = Literal[
-    "stage", "before hooks", "layers", "requirements", "install", "after hooks", "archive", "publish"
+    "stage",
+    "before hooks",
+    "layers",
+    "requirements",
+    "install",
+    "after hooks",
+    "verify",
+    "archive",
+    "publish",
 ]
 
 
@@ -155,6 +179,40 @@ class Problem:
         return replace(self, where=replace(self.where, name=name, stage=stage))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignore:
+    """An entry of `verify.ignore`: a finding that the user does not want to hear of."""
+
+    code: Code
+    pattern: str
+    """Of a file, a module or a distribution; * and ? match as in a shell."""
+    where: Where = Where()
+    own: bool = False
+    """It is written for one function alone, and not for several."""
+    used: bool = False
+    """It has silenced something already."""
+
+    @classmethod
+    def parse(cls, text: str, *, where: Where = Where(), own: bool = False) -> Ignore:
+        """Take "code:pattern" apart; raises `ValueError` where there is no such code."""
+        word, _, pattern = text.partition(":")
+        return cls(code=Code(f"{PREFIX}{word.removeprefix(PREFIX)}"), pattern=pattern, where=where, own=own)
+
+    def silences(self, problem: Problem, owner: str | None = None) -> bool:
+        """Whether a problem has this code, and a file or a subject of this pattern.
+
+        `owner` is its distribution, as in "numpy 2.3.5".
+        """
+        if problem.code is not self.code:
+            return False
+        file, key = problem.where.file or "", problem.where.key or ""
+        names = {file, file.rpartition("/")[2], key, (owner or "").partition(" ")[0]}
+        return any(fnmatchcase(name, self.pattern) for name in names)
+
+    def __str__(self) -> str:
+        return f"{self.code.value.removeprefix(PREFIX)}:{self.pattern}"
+
+
 class BundleError(Exception):
     """One or more problems that end the work; the only exception that this package raises on purpose."""
 
@@ -165,6 +223,16 @@ class BundleError(Exception):
     def __reduce__(self) -> tuple[type[BundleError], tuple[Problem, ...]]:
         # Exception pickles its args, which are the message here; executors send exceptions across processes.
         return type(self), self.problems
+
+
+def strictly(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The problems, with errors in place of warnings."""
+    return tuple(replace(one, severity="error") if one.severity == "warning" else one for one in problems)
+
+
+def fails(problems: Iterable[Problem]) -> bool:
+    """Whether there is an error among them."""
+    return any(problem.severity == "error" for problem in problems)
 
 
 def nearest_word(word: str, known: Iterable[str]) -> str | None:

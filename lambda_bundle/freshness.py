@@ -33,7 +33,7 @@ from lambda_bundle.stamps import Seen, Stamp, is_settled, look, stamp
 
 KIND = "builds"
 _UNKNOWN = "nothing is known of its last build"
-_APART = frozenset({"name", "root", "output", "warnings", "target", "timeout"})
+_APART = frozenset({"name", "root", "ignore", "output", "warnings", "target", "timeout"})
 """What a job holds that does not change its artifact, or is told in another way."""
 
 
@@ -269,6 +269,7 @@ def settings(job: Job) -> dict[str, Any]:
         if one.name not in _APART:
             value = getattr(job, one.name)
             told |= asdict(value) if isinstance(value, Selection) else {one.name: value}
+    told["ignore"] = [str(entry) for entry in job.ignore]
     told["env"] = {name: _digest(value) for name, value in job.env}
     plain: dict[str, Any] = json.loads(json.dumps(told, default=_plain))  # tuples are lists in a record
     return plain

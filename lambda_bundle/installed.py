@@ -109,21 +109,24 @@ def record_hash(file: Path) -> str:
 
 
 def _read(info: Path) -> Distribution:
-    file = info / "METADATA"
-    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-    metadata = HeaderParser().parsestr(text)
+    return read(info.name, info / "METADATA", info / "RECORD")
+
+
+def read(info: str, metadata: Path, record: Path | None) -> Distribution:
+    """A distribution, by the name of its .dist-info folder and the files that tell of it."""
+    text = metadata.read_text(encoding="utf-8", errors="replace") if metadata.is_file() else ""
+    fields = HeaderParser().parsestr(text)
     return Distribution(
-        name=canonicalize_name(metadata["Name"] or info.name.partition("-")[0]),
-        version=metadata["Version"] or "",
-        requires_python=metadata["Requires-Python"],
-        requires=tuple(metadata.get_all("Requires-Dist", ())),
-        info=info.name,
-        files=dict(_record(info)),
+        name=canonicalize_name(fields["Name"] or info.partition("-")[0]),
+        version=fields["Version"] or "",
+        requires_python=fields["Requires-Python"],
+        requires=tuple(fields.get_all("Requires-Dist", ())),
+        info=info,
+        files={} if record is None else dict(_record(record)),
     )
 
 
-def _record(info: Path) -> Iterator[tuple[str, str]]:
-    record = info / "RECORD"
+def _record(record: Path) -> Iterator[tuple[str, str]]:
     if not record.is_file():
         return
     with record.open(encoding="utf-8", newline="") as lines:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Literal
 
 from lambda_bundle.config import Config
 from lambda_bundle.entries import Entry, Packaging, artifact_name
-from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
+from lambda_bundle.errors import BundleError, Code, Ignore, Problem, Where, did_you_mean
 from lambda_bundle.indexes import NO_INDEX, Index
 from lambda_bundle.targets import RUNTIMES, Target, lifecycle, newest
 
@@ -66,7 +66,10 @@ class Job:
     """Which dependencies, and what says so."""
     index: Index = NO_INDEX
     """Where packages come from, besides what requirements and the backend's own configuration say."""
+    ignore: tuple[Ignore, ...] = ()
+    """Findings to pass over."""
     warnings: tuple[Problem, ...] = ()
+    """What the configuration gives rise to; without what is to be passed over."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -184,6 +187,10 @@ def _job(
     layers: tuple[Job, ...] = (),
 ) -> Job:
     targets = [Target(runtime, entry.arch, entry.tags) for runtime in entry.runtimes]
+    found = dict.fromkeys(one for target in targets for one in _warnings(config, entry, target, today))
+    ignore = [
+        replace(one, used=any(one.silences(warning) for warning in found)) for one in _ignored(config, entry)
+    ]
     return Job(
         name=entry.name,
         kind="function" if entry.kind == "functions" else "layer",
@@ -212,10 +219,15 @@ def _job(
         timeout=entry.timeout,
         output=output,
         index=config.index,
-        warnings=tuple(
-            dict.fromkeys(one for target in targets for one in _warnings(config, entry, target, today))
-        ),
+        ignore=tuple(ignore),
+        warnings=tuple(one for one in found if not any(entry.silences(one) for entry in ignore)),
     )
+
+
+def _ignored(config: Config, entry: Entry) -> Iterator[Ignore]:
+    for number, text in enumerate(entry.ignore):
+        place = entry.ignore_place(number)
+        yield Ignore.parse(text, where=config.places[place], own=place[: len(entry.place)] == entry.place)
 
 
 def _warnings(config: Config, entry: Entry, target: Target, today: date) -> Iterator[Problem]:

@@ -11,7 +11,6 @@ from packaging.utils import canonicalize_name
 
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.errors import BundleError, Code, Problem, Where
-from lambda_bundle.installed import distributions
 from lambda_bundle.installers import where_asked
 from lambda_bundle.lock import Release, Wheel
 from lambda_bundle.targets import Target
@@ -142,7 +141,7 @@ def _reason(package: str, shares: Sequence[Share]) -> str:
         f"{one.name} {one.version} ({requirement.removeprefix(package).strip() or 'any version'})"
         for share in shares
         if share.found.key
-        for one in distributions(share.found.folder)
+        for one in share.found.distributions
         if one.name in needed
         for requirement in _requirements(one.requires, package, share.target)
     }

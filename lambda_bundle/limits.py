@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.errors import Code, Problem
-from lambda_bundle.installed import distributions
 from lambda_bundle.targets import UNZIPPED_LIMIT
 
 _SHOWN = 10
@@ -60,11 +59,7 @@ def check(contents: Contents, limit: int = UNZIPPED_LIMIT) -> Problem | None:
 
 def _sizes(share: Share) -> Iterator[tuple[str, int]]:
     """Bytes of each file of the dependencies that is kept, with the distribution that brought it."""
-    if share.kept:
-        owners = {
-            path: f"{one.name} {one.version}"
-            for one in distributions(share.found.folder)
-            for path in one.files
-        }
-        for path in share.kept:
-            yield owners.get(path, "dependencies"), share.found.files[path].size
+    for path in share.kept:
+        one = share.found.distribution(path)
+        name = "dependencies" if one is None else f"{one.name} {one.version}"
+        yield name, share.found.files[path].size

@@ -29,6 +29,16 @@ class Hooks(_Model):
     after: list[str] | None = Field(None, description="Run when the dependencies are in place.")
 
 
+class Verify(_Model):
+    """What is looked at before an artifact is written."""
+
+    ignore: list[str] | None = Field(
+        None,
+        description='Findings to pass over, as "code:pattern"; the pattern is that of a file, a module or a '
+        "distribution.",
+    )
+
+
 class Common(_Model):
     """The keys that functions, layers, defaults and overrides share."""
 
@@ -63,6 +73,7 @@ class Common(_Model):
         None, description="Packages that may be built from source, to pure Python, where no wheel fits."
     )
     hooks: Hooks | None = Field(None, description="Commands before and after the installation.")
+    verify: Verify | None = Field(None, description="How the artifact is verified.")
     exclude: list[str] | None = Field(
         None, description="Sources to leave out, in the dialect of .gitignore; adds to the default excludes."
     )
@@ -149,6 +160,8 @@ _TABLES: dict[str, type[BaseModel]] = {
     "layers": Layer,
     "overrides": Override,
 }
+_INSIDE: dict[str, type[BaseModel]] = {"hooks": Hooks, "verify": Verify}
+"""The tables that are values of a key."""
 
 
 # --- pydantic's faults in our words
@@ -187,7 +200,7 @@ def _known(key: KeyPath) -> list[str]:
     inside = key[1:] if key[0] == "defaults" else key[2:]  # of an entry or an override
     if not inside:
         return list(Document.model_fields)
-    model = _TABLES[str(key[0])] if len(inside) == 1 else Hooks
+    model = _TABLES[str(key[0])] if len(inside) == 1 else _INSIDE[str(inside[0])]
     return list(model.model_fields)
 
 

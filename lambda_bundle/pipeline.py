@@ -21,6 +21,7 @@ def bundle(
     fail_fast: bool = False,
     force: bool = False,
     upgrade: bool = False,
+    strict: bool = False,
     environ: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     known: Sequence[str] | None = None,
@@ -31,6 +32,7 @@ def bundle(
     Returns a result for each job, in the order of the jobs. A failing job does not stop the others unless
     `fail_fast`; its problems are in its result, and the artifact of an earlier run is removed, so that nobody
     deploys it by mistake. `force` builds all; `upgrade` resolves requirements anew that are not pinned.
+    With `strict`, warnings count as errors.
     `environ` is the environment of hooks and backends (default: this process's). `known` holds every name
     that `bundles.toml` declares: rows of others leave the manifest. With `offline` nothing is fetched, and
     what is in no cache fails. Raises `BundleError` when the output folder or its manifest cannot be read or
@@ -41,6 +43,8 @@ def bundle(
     verdicts = [Verdict(reasons=("--force",))] * len(jobs) if force else examine(jobs, environ)
     if upgrade:
         verdicts = [_upgraded(verdict) for verdict in verdicts]
+    if strict:
+        verdicts = [_strict(job, verdict) for job, verdict in zip(jobs, verdicts, strict=True)]
     results = {
         number: Result(
             job=job, status="fresh", artifact=verdict.artifact, problems=(*job.warnings, *verdict.warnings)
@@ -66,6 +70,7 @@ def bundle(
         workers=workers,
         fail_fast=fail_fast,
         upgrade=upgrade,
+        strict=strict,
         offline=offline,
         environ=environ,
         progress=progress,
@@ -90,6 +95,12 @@ def _upgraded(verdict: Verdict) -> Verdict:
     """What is to be resolved anew cannot be up to date."""
     resolved = verdict.artifact is not None and verdict.artifact.wheels
     return Verdict(reasons=("--upgrade",)) if resolved else verdict
+
+
+def _strict(job: Job, verdict: Verdict) -> Verdict:
+    """What was built with warnings is built again, to fail."""
+    warned = any(problem.severity == "warning" for problem in (*job.warnings, *verdict.warnings))
+    return Verdict(reasons=("--strict",)) if warned and not verdict.reasons else verdict
 
 
 def _list(results: Sequence[Result], known: Sequence[str] | None) -> None:

@@ -14,7 +14,7 @@ from lambda_bundle.access import rooted
 from lambda_bundle.assembly import Assembly, Output, Run, private_folder
 from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
-from lambda_bundle.errors import BundleError, Problem
+from lambda_bundle.errors import BundleError, Problem, strictly
 from lambda_bundle.freshness import Freshness, Inputs
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import Children, Stopped, attended
@@ -31,6 +31,7 @@ def build(
     workers: int | None,
     fail_fast: bool,
     upgrade: bool,
+    strict: bool,
     offline: bool,
     environ: Mapping[str, str],
     progress: Progress,
@@ -46,6 +47,7 @@ def build(
         dict.fromkeys(one.output for job in jobs for one in (job, *job.layers)),
         workers=workers or _cpus(),
         upgrade=upgrade,
+        strict=strict,
         offline=offline,
         children=children,
         environ=rooted(environ),
@@ -83,6 +85,7 @@ def _open(
     *,
     workers: int,
     upgrade: bool,
+    strict: bool,
     offline: bool,
     children: Children,
     environ: Mapping[str, str],
@@ -109,6 +112,7 @@ def _open(
             backends=Backends(children, environ, scratch),
             scratch=scratch,
             offline=offline,
+            strict=strict,
             outputs={
                 output: Output(
                     folder=folder,
@@ -151,7 +155,8 @@ def _one(run: Run, job: Job, *, fail_fast: bool) -> Result:
                 archive.remove(path)
     except Stopped:
         pass
-    seconds, problems = time.monotonic() - began, (*job.warnings, *problems)
+    warnings = strictly(job.warnings) if run.strict else job.warnings
+    seconds, problems = time.monotonic() - began, (*warnings, *problems)
     result = Result(job=job, status=status, seconds=seconds, artifact=artifact, problems=problems)
     if artifact is not None:
         run.freshness.record(result, artifact, inputs)

@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lambda_bundle.console import Cell, Printer, problem_document
-from lambda_bundle.errors import Stage
+from lambda_bundle.errors import Problem, Stage, Where
 from lambda_bundle.jobs import Job
 from lambda_bundle.manifest import row
 from lambda_bundle.result import Progress, Result
@@ -25,6 +26,15 @@ _MARKS = {
 }
 _TITLES = ("", "name", "runtime", "arch", "size", "unzipped", "wheels", "time", "path")
 _NUMBERS = ("size", "unzipped", "wheels", "time")
+
+
+def problems(printer: Printer, found: Sequence[Problem]) -> None:
+    """Every error and warning; of notes, which ask for nothing, how many there are."""
+    printer.problems(problem for problem in found if problem.severity != "note")
+    notes = len({replace(problem, where=Where()) for problem in found if problem.severity == "note"})
+    if notes:
+        printer.note((f"{notes} {'note' if notes == 1 else 'notes'}: --json tells them", "dim"))
+        printer.note()
 
 
 def results(printer: Printer, ended: Sequence[Result]) -> None:

@@ -25,8 +25,10 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from lambda_bundle import __version__
+from lambda_bundle.binaries import inspect
 from lambda_bundle.builder import NOTHING_LOCAL, Builder, Local, Setting
 from lambda_bundle.cache import Cache
+from lambda_bundle.elf import Binary
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installed import Distribution, contested, distributions, record_hash, tidy
 from lambda_bundle.installers import Asked, Installer, Wheelless, Work, no_fit, where_asked
@@ -70,16 +72,25 @@ class DependencySet:
     """The SHA-256 of each file."""
     folders: Mapping[str, str]
     """Each folder, with a file that lies in it."""
+    distributions: tuple[Distribution, ...] = ()
+    """Without their files: `owners` has these."""
+    owners: Mapping[str, int] = field(default_factory=dict)
+    """The number of the distribution that brought each file."""
+    binaries: Mapping[str, Binary] = field(default_factory=dict)
+    """What is known of the binaries among the files."""
     warnings: tuple[Problem, ...] = ()
     local: Local = NOTHING_LOCAL
     """What of this machine took part, as this caller knows it."""
 
+    def distribution(self, path: str) -> Distribution | None:
+        """The distribution that brought a file."""
+        number = self.owners.get(path)
+        return None if number is None else self.distributions[number]
+
     def owner(self, path: str) -> str:
-        """The distribution that brought a path, for messages."""
-        for distribution in distributions(self.folder):
-            if path in distribution.files:
-                return f"{distribution.name} {distribution.version}"
-        return "a dependency"
+        """The same, for messages."""
+        found = self.distribution(path)
+        return "a dependency" if found is None else f"{found.name} {found.version}"
 
     @property
     def infos(self) -> tuple[str, ...]:
@@ -277,7 +288,7 @@ class Store:
             order, resolved = self._resolve(order, unfit)
             found = self._get(order, resolved)
             # uv ignores the upper bounds of Requires-Python, so what it chose is looked at again.
-            refusing = _unfit(distributions(found.folder), order.wanted, order.target) if found.key else ()
+            refusing = _unfit(found.distributions, order.wanted, order.target) if found.key else ()
             if not refusing:
                 self._resolutions.keep(key, resolved)
                 return found
@@ -387,10 +398,7 @@ class Store:
             kept = _read_set(path, key, wheels)
             if kept is None or not kept.is_whole():
                 folder.replace(made / _TREE)
-                document = {
-                    "files": {name: list(_fields(file)) for name, file in files.items()},
-                    "shared": shared,
-                }
+                document = {**_facts(made / _TREE, files), "shared": shared}
                 (made / _SET).write_text(json.dumps(document), encoding="utf-8")
                 self._cache.keep(made, path)
                 kept = _read_set(path, key, wheels)
@@ -477,10 +485,30 @@ def _fields(file: File) -> tuple[int, int, int, str]:
     return file.size, file.mtime, file.mode, file.sha256
 
 
+def _facts(folder: Path, files: Mapping[str, File]) -> dict[str, Any]:
+    """What is known of an installed set: its files, each with the number of its distribution, and these."""
+    found = distributions(folder)
+    owners = {path: number for number, one in enumerate(found) for path in one.files}
+    return {
+        "files": {path: [*_fields(file), owners.get(path)] for path, file in files.items()},
+        "distributions": [asdict(replace(one, files={})) for one in found],
+        "binaries": {
+            path: asdict(binary) for path, binary in inspect({path: folder / path for path in files}).items()
+        },
+    }
+
+
+def _distribution(row: Mapping[str, Any]) -> Distribution:
+    return Distribution(**{**row, "requires": tuple(row["requires"])})
+
+
 def _read_set(path: Path, key: str, wheels: tuple[Wheel, ...]) -> DependencySet | None:
     try:
         document = json.loads((path / _SET).read_text(encoding="utf-8"))
-        files = {name: File(*fields) for name, fields in document["files"].items()}
+        files = {name: File(*fields) for name, (*fields, _) in document["files"].items()}
+        owners = {name: row[-1] for name, row in document["files"].items() if row[-1] is not None}
+        found = tuple(map(_distribution, document["distributions"]))
+        binaries = {name: Binary.of(row) for name, row in document["binaries"].items()}
         warnings = tuple(_shared(name, claims) for name, claims in document["shared"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -491,6 +519,9 @@ def _read_set(path: Path, key: str, wheels: tuple[Wheel, ...]) -> DependencySet 
         files=files,
         hashes={name: file.sha256 for name, file in files.items()},
         folders=folders_of(files),
+        distributions=found,
+        owners=owners,
+        binaries=binaries,
         warnings=warnings,
     )
 

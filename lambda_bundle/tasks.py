@@ -188,6 +188,7 @@ def _jobs(
         "offline": "Fetch nothing: use what is in the caches and in folders of wheels.",
         "force": "Build what is up to date, too.",
         "upgrade": "Resolve requirements anew that are not pinned.",
+        "strict": "Let warnings fail a function or layer too.",
         "output": "The folder for the artifacts (default: dist beside bundles.toml).",
         "format": "zip or dir, whatever bundles.toml says.",
         "json": "Print the results as JSON on stdout.",
@@ -203,6 +204,7 @@ def bundle(  # noqa: PLR0917 - the command line's options
     offline: bool = False,
     force: bool = False,
     upgrade: bool = False,
+    strict: bool = False,
     output: Any = None,
     format: Any = None,  # noqa: A002 - the option's name
     json: bool = False,
@@ -215,7 +217,7 @@ def bundle(  # noqa: PLR0917 - the command line's options
         if upgrade and offline:
             raise invalid("--upgrade and --offline contradict each other", hint="give one of them")
         how = {"workers": workers, "fail_fast": fail_fast, "force": force, "upgrade": upgrade}
-        how["offline"] = offline
+        how |= {"offline": offline, "strict": strict}
         code = _bundle(printer, config, selected, as_json=json, how=how)
     if code:
         raise Exit(code=code)
@@ -237,7 +239,7 @@ def _bundle(
         names = [entry.name for entry in config.entries]
         ended = run(selected, progress=progress, known=names, **how)
     printer.note()
-    printer.problems(problem for result in ended for problem in result.problems)
+    report.problems(printer, [problem for result in ended for problem in result.problems])
     if as_json:
         printer.json(report.document(ended))
     else:
@@ -492,4 +494,59 @@ def _show_cache(
         printer.table(("entries", "size", "limit", "folder"), [row], right=("entries", "size", "limit"))
 
 
-ns = Collection(bundle, validate, plan, smoke, clean, cache)
+@task(
+    iterable=["only", "layer"],
+    auto_shortflags=False,
+    help={
+        "only": "Verify the artifacts of these; repeatable, and * and ? match as in a shell.",
+        "path": "Verify this zip or folder, whoever built it, in place of what bundles.toml declares.",
+        "runtime": "The runtime of --path, such as python3.13.",
+        "arch": "The architecture of --path: x86_64 or arm64.",
+        "handler": "The handler of --path.",
+        "layer": "A zip or folder of a layer that --path is deployed with; repeatable.",
+        "strict": "Let warnings fail it too.",
+        "output": "Where the artifacts are (default: dist beside bundles.toml).",
+        "json": "Print the findings as JSON on stdout.",
+        "file": _FILE,
+    },
+)
+def verify(  # noqa: PLR0917 - the command line's options
+    _: Context,
+    only: Any = None,
+    path: Any = None,
+    runtime: Any = None,
+    arch: Any = None,
+    handler: Any = None,
+    layer: Any = None,
+    strict: bool = False,
+    output: Any = None,
+    json: bool = False,
+    file: Any = None,
+) -> None:
+    """Say whether artifacts would load on their targets; build nothing."""
+    with edge(as_json=json) as printer:
+        from lambda_bundle import inspection, report, verify_report  # noqa: PLC0415
+
+        of_path = {"runtime": runtime, "arch": arch, "handler": handler, "layer": layer}
+        if path is None:
+            for option, value in of_path.items():
+                if value:
+                    raise invalid(f"--{option} means nothing here", option=option, hint="it goes with --path")
+            selected = _jobs(file, everything=not only, only=only, output=output)[1]
+            cases = inspection.declared(selected)
+        elif only or output or file:
+            raise invalid("--path contradicts --only, --output and --file", option="path")
+        else:
+            cases = [inspection.given(path, runtime, arch, handler, layers=layer or [])]
+        verdicts = inspection.inspect(cases, strict=strict, environ=os.environ)
+        report.problems(printer, [problem for one in verdicts for problem in one.problems])
+        if json:
+            printer.json(verify_report.document(verdicts))
+        else:
+            verify_report.results(printer, verdicts)
+        code = 0 if all(one.passed for one in verdicts) else FAILED
+    if code:
+        raise Exit(code=code)
+
+
+ns = Collection(bundle, verify, validate, plan, smoke, clean, cache)

@@ -15,7 +15,7 @@ import lambda_bundle
 FOLDER = Path(lambda_bundle.__file__).parent
 ORDER = [
     # values that everything speaks of
-    *("errors", "targets"),
+    *("errors", "targets", "stdlib"),
     # how files were, and what is kept between runs
     *("stamps", "cache"),
     # from bundles.toml to jobs
@@ -32,11 +32,14 @@ ORDER = [
     *("stage", "members", "once", "git", "local", "purewheel", "sdist", "builder"),
     "requirements",
     *("store", "contents", "layers", "limits"),
+    # whether they would load
+    *("modules", "source", "syntax", "reading", "imports", "closure", "hygiene", "verify"),
+    *("unpacked", "inspection"),
     *("result", "archive", "manifest", "freshness", "assembly", "pool", "pipeline", "clean"),
     # running an artifact
     *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
     # the edge
-    *("console", "report", "smoke_report", "tasks", "cli"),
+    *("console", "report", "smoke_report", "verify_report", "tasks", "cli"),
 ]
 """A module may import those before it, and none after it."""
 
@@ -50,6 +53,7 @@ ROOMS = {
     "platformdirs": {"cache"},
     "pydantic": {"models"},
     "rich": {"console"},
+    "ruff": {"syntax"},
     "subprocess": {"process"},
     "tomli": {"config", "installer_uv", "positions", "projects", "local"},
     "uv": {"exports"},

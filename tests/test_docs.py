@@ -10,8 +10,12 @@ With REFRESH_DOCS=1 in the environment, what does not match is not told but writ
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
+import json
 import os
+import random
 import re
 import shlex
 import subprocess
@@ -31,10 +35,10 @@ from packaging.requirements import Requirement
 from test_architecture import ORDER
 from wheelhouse import Wheelhouse
 
-from lambda_bundle import Code, load
+from lambda_bundle import Code, Problem, load
 from lambda_bundle.binaries import inspect, judge
 from lambda_bundle.console import Printer
-from lambda_bundle.errors import BundleError
+from lambda_bundle.errors import BundleError, Where
 from lambda_bundle.foreign import refuse_on
 from lambda_bundle.models import schema
 from lambda_bundle.stage import DEFAULT_EXCLUDES
@@ -167,15 +171,12 @@ def test_every_code_has_its_heading() -> None:
 
 def test_every_key_of_the_configuration_has_its_section() -> None:
     tables = schema()["$defs"]
-    hooks = {f"hooks.{key}" for key in tables["Hooks"]["properties"]}
-    hooks |= {f"index.{key}" for key in tables["Indexes"]["properties"]}
+    inside = {"hooks": "Hooks", "verify": "Verify", "index": "Indexes"}
+    below = {f"{key}.{one}" for key, name in inside.items() for one in tables[name]["properties"]}
     keys = {
-        key
-        for name, table in tables.items()
-        if name not in {"Hooks", "Indexes"}
-        for key in table["properties"]
+        key for name, table in tables.items() if name not in inside.values() for key in table["properties"]
     }
-    described = keys - {"hooks"} | hooks
+    described = keys - inside.keys() | below
     page = DOCS / "configuration.md"
     assert {row[0].split("]")[0].strip("[`") for row in rows(section(page, "Keys"))} == described
     assert described <= set(headings(page, 3))
@@ -188,7 +189,7 @@ def test_the_defaults_of_keys_are_those_of_the_code(tmp_path: Path) -> None:
     (tmp_path / "api").mkdir()
     entry = load(tmp_path / "bundles.toml").entries[0]
     for key, _, default, _ in rows(section(DOCS / "configuration.md", "Keys")):
-        name = key.split("]")[0].strip("[`").removeprefix("hooks.")
+        name = key.split("]")[0].strip("[`").removeprefix("hooks.").removeprefix("verify.")
         if default.startswith("`"):
             (value,) = tomli.loads(f"value = {default.strip('`')}").values()
             actual = getattr(entry, name)
@@ -415,6 +416,26 @@ def judged(path: str, content: bytes, runtime: str = "python3.13") -> Callable[[
     return tell
 
 
+def all_of(command: str) -> Callable[[], None]:
+    """What a command finds, notes too, which it only counts otherwise."""
+
+    def tell() -> None:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            Program(namespace=ns).run(["invoke", *shlex.split(command)], exit=False)
+        for row in json.loads(out.getvalue())["results"][0]["problems"]:
+            where = Where(**{part: row[part] for part in ("file", "line", "column", "key", "name", "stage")})
+            about = {part: row[part] for part in ("message", "hint", "detail", "severity")}
+            Printer().problems([Problem(code=Code(row["code"]), where=where, **about)])
+
+    return tell
+
+
+def needing_idna(house: Wheelhouse) -> None:
+    house.wheel("requests", "2.34.2", requires=['idna>=2.5; sys_platform == "linux"'])
+    house.wheel("idna", "3.11", files={"idna/__init__.py": ""})
+
+
 def two_tensors(house: Wheelhouse) -> None:
     house.wheel("tensors", "2.5", "cp311-cp311-manylinux_2_28_aarch64")
     house.wheel("tensors", "2.5", "cp311-cp311-macosx_14_0_arm64")
@@ -570,6 +591,44 @@ EXAMPLES = {
     Code.FOREIGN_BINARY: Example(
         command=judged("tensors/_core.cpython-313-darwin.so", b"\xcf\xfa\xed\xfe" + bytes(28))
     ),
+    Code.HANDLER_MISSING: Example(toml=spoiled("app.handler", "main.handler")),
+    Code.HANDLER_UNDEFINED: Example(files={"api/app.py": "def handle(event, context): ...\n"}),
+    Code.HANDLER_SHADOWED: Example(
+        toml=spoiled("app.handler", "time.handler"), files={"api/time.py": "handler = print\n"}
+    ),
+    Code.SYNTAX_UNSUPPORTED: Example(
+        toml=spoiled("python3.13", "python3.11"),
+        files={"api/app.py": """handler = print\nprint(f'{d['a']}')\n"""},
+    ),
+    Code.IMPORT_MISSING: Example(files={"api/app.py": "import requests\n\nhandler = print\n"}),
+    Code.IMPORT_FROM_RUNTIME: Example(
+        files={"api/app.py": "import boto3\n\nhandler = print\n"}, command=all_of("bundle --all --json")
+    ),
+    Code.NOT_CHECKED: Example(
+        files={"api/app.py": "globals()['handler'] = print\n"}, command=all_of("bundle --all --json")
+    ),
+    Code.DEPENDENCY_MISSING: Example(
+        toml=FUNCTION + 'hooks.after = ["rm -r idna idna-3.11.dist-info"]\n',
+        requirements="requests==2.34.2",
+        wheels=needing_idna,
+    ),
+    Code.DEPENDENCY_VERSION: Example(
+        toml=FUNCTION + 'hooks.after = ["cp old.txt idna-3.11.dist-info/METADATA; rm old.txt"]\n',
+        files={"api/old.txt": "Name: idna\nVersion: 1.0\n"},
+        requirements="requests==2.34.2",
+        wheels=needing_idna,
+    ),
+    Code.SECRET_FILE: Example(files={"api/certs/server.key": ""}),
+    Code.UNUSABLE_NAME: Example(files={"api/app\\data.json": "{}"}),
+    Code.UNREADABLE_FILE: Example(
+        prepare=lambda root: (root / "api/app.py").chmod(0o600),
+        command="verify --path api --runtime python3.13 --arch arm64 --handler app.handler",
+    ),
+    Code.LARGE_UPLOAD: Example(
+        prepare=lambda root: (root / "api/model.bin").write_bytes(random.Random(1).randbytes(53_000_000)),  # noqa: S311
+        command=all_of("bundle --all --json"),
+    ),
+    Code.IGNORE_UNUSED: Example(toml=FUNCTION + 'verify.ignore = ["SecretFile:*.key"]\n'),
     Code.ARTIFACT_MISSING: Example(command="smoke --all"),
     Code.ARTIFACT_UNREADABLE: Example(files={"api.zip": "no zip\n"}, command=f"{SMOKE} --path api.zip"),
     Code.INIT_FAILED: Example(

@@ -142,16 +142,17 @@ def test_hooks_work_in_a_copy(workshop: Workshop) -> None:
     (workshop.root / "src" / "link").symlink_to("data")
     hooks = [
         "find . -type l > links.txt; find . -name '*.md' -o -name .env > out.txt",
-        "echo changed > app.py; rm -r data; chmod -R 700 .; touch requirements.txt; mkdir deep; mv link deep",
+        "echo handler = 1 > app.py; rm -r data; chmod -R 700 .; touch requirements.txt",
+        "mkdir deep; mv link deep",
     ]
     workshop.declare(
-        {"api": {"hooks.before": hooks, "hooks.after": ["echo more >> app.py"], "exclude": ["*.md"]}}
+        {"api": {"hooks.before": hooks, "hooks.after": ["echo more = 2 >> app.py"], "exclude": ["*.md"]}}
     )
     before = snapshot(workshop.root)
     made = workshop.build()["api"]
     assert snapshot(workshop.root, without=["dist"]) == before
     assert made == {
-        "app.py": b"changed\nmore\n",
+        "app.py": b"handler = 1\nmore = 2\n",
         "deep/link/x.txt": b"x",
         "links.txt": b"",
         "out.txt": b"",

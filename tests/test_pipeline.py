@@ -24,13 +24,14 @@ from lambda_bundle.errors import Stage
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="these hooks are for POSIX shells")
 
-STAGES: list[Stage] = ["stage", "requirements", "install", "archive", "publish"]
+STAGES: list[Stage] = ["stage", "requirements", "install", "verify", "archive", "publish"]
 ALL_STAGES: list[Stage] = [
     "stage",
     "before hooks",
     "requirements",
     "install",
     "after hooks",
+    "verify",
     "archive",
     "publish",
 ]
@@ -109,7 +110,10 @@ def test_layer(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
 def test_entry_is_the_whole_repository(workshop: Workshop) -> None:
     workshop.write({".git/config": "", ".venv/bin/x": "", "tasks.py": "", "requirements.txt": ""})
     workshop.declare(
-        {"api": {"entry": ".", "exclude": ["/bundles.toml", "tasks.py"]}, "other": {"entry": "."}}
+        {
+            "api": {"entry": ".", "exclude": ["/bundles.toml", "tasks.py"], "handler": "src.app.handler"},
+            "other": {"entry": ".", "handler": "src.app.handler"},
+        }
     )
     first = workshop.build()
     assert list(first["api"]) == ["requirements.txt", "src/app.py"]
@@ -452,7 +456,7 @@ for result in bundle(plan(load(Path(sys.argv[1]))), workers=2):
 def test_no_room_for_an_artifact(
     workshop: Workshop, functions: dict[str, dict[str, object]], stage: str
 ) -> None:
-    workshop.write({"src/noise": os.urandom(200_000), "small/app.py": ""})
+    workshop.write({"src/noise": os.urandom(200_000), "small/app.py": "handler = print\n"})
     workshop.declare(functions)
     command = [sys.executable, "-c", CHILD, str(workshop.root / "bundles.toml")]
     done = subprocess.run(command, env=workshop.environ, capture_output=True, encoding="utf-8", check=False)

@@ -36,7 +36,7 @@ SOURCES = {
     "src/B.txt": "B",
     "src/a.txt": "a",
     "common/base.txt": "compiled\n",
-    "small/app.py": "x = 1\n",
+    "small/app.py": "handler = 1\n",
     "layer/x.py": "y = 1\n",
     "layer/requirements.txt": "pure\n",
 }
@@ -127,8 +127,8 @@ def test_same_bytes(tmp_path: Path, environ: dict[str, str], wheels: Wheelhouse)
 @pytest.mark.parametrize(
     ("path", "content", "mode", "changed"),
     [
-        ("small/app.py", "x = 2\n", 0o644, True),
-        ("small/app.py", "x = 1\n", 0o755, True),
+        ("small/app.py", "handler = 2\n", 0o644, True),
+        ("small/app.py", "handler = 1\n", 0o755, True),
         ("small/new.py", "", 0o644, True),
         ("small/__pycache__/new.pyc", "", 0o644, False),
         ("small/.env", "", 0o644, False),
@@ -139,7 +139,7 @@ def test_artifact_and_digest_change_with_the_sources(
     tmp_path: Path, environ: dict[str, str], path: str, content: str, mode: int, changed: bool
 ) -> None:
     workshop = Workshop(tmp_path / "repo", environ)
-    workshop.write({"small/app.py": "x = 1\n"})
+    workshop.write({"small/app.py": "handler = 1\n"})
     workshop.declare({"small": {"entry": "small"}})
     workshop.build()
     before = (workshop.output / "small.zip").read_bytes()
@@ -173,7 +173,7 @@ def test_digest_changes_with_what_can_change_the_artifact(
     tmp_path: Path, environ: dict[str, str], settings: dict[str, object], changed: bool
 ) -> None:
     workshop = Workshop(tmp_path / "repo", environ)
-    workshop.write({"src/app.py": ""})
+    workshop.write({"src/app.py": "handler = other = print\n"})
     workshop.declare({"small": {}})
     workshop.build()
     digest = workshop.manifest["small"]["digest"]
@@ -186,7 +186,7 @@ def test_digest_changes_with_the_wheels(
     tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse
 ) -> None:
     workshop = Workshop(tmp_path / "repo", environ)
-    workshop.write({"src/app.py": "", "src/requirements.txt": "pure\n"})
+    workshop.write({"src/app.py": "handler = print\n", "src/requirements.txt": "pure\n"})
     workshop.declare({"small": {}})
     digests = set()
     for version in ("1.0", "1.1"):

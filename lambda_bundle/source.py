@@ -1,0 +1,365 @@
+"""What a source file defines at its top level, and what it imports. Nothing is executed.
+
+A condition on the version or the system is answered for the target: what stands in the branch that it does
+not take is not there.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import threading
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from lambda_bundle.targets import Target
+
+When = Literal["import", "maybe", "guarded", "call", "never"]
+"""When an import runs: with the module; under a condition that nobody can answer; with its failure foreseen
+(`try … except ImportError`); when a function is called; not at run time (`TYPE_CHECKING`)."""
+_FORESEEN = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+_TRICKS = frozenset({"globals", "vars", "locals", "exec", "setattr"})
+_CHANGING = re.compile(
+    r"\b(?:globals|vars|locals|exec|setattr|addsitedir|global)\b|\bsys\s*\.\s*(?:path|modules)\b"
+)
+"""What a function that changes its module, or the path, has in its text."""
+_REFUSED = re.compile(r"^\s+from\b.*\*|\bexcept\s*\*|^\s*\*", re.MULTILINE)
+"""What the compiler may refuse and neither the parser nor ruff does, such as `import *` in a function."""
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """`import MODULE` (`name` is None), or `from MODULE import NAME`."""
+
+    module: str
+    """Empty for `from . import NAME`."""
+    name: str | None = None
+    level: int = 0
+    """The dots of a relative import."""
+    line: int
+    when: When
+    instead: tuple[int, ...] = ()
+    """It runs where one of these imports of the same file fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A source file as a module."""
+
+    names: frozenset[str] = frozenset()
+    """Defined at its top level."""
+    exports: frozenset[str] | None = None
+    """`__all__`, where it is written out; None: every name without a leading underscore."""
+    dynamic: bool = False
+    """It can have other names: it has `__getattr__` or changes its namespace in a way that cannot be read."""
+    moves: bool = False
+    """It changes `sys.path`."""
+    imports: tuple[Import, ...] = ()
+
+
+class Unread(Exception):  # noqa: N818 - what became of it is for the caller to say
+    """The Python that this runs on cannot parse it."""
+
+    def __init__(self, message: str, line: int | None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def read(text: str, target: Target, host: tuple[int, int]) -> Source:
+    """Read a module. Raises `Unread` where the host's Python, of this version, does not accept it."""
+    try:
+        # The parser warns of escapes and comparisons: that is not what we were asked.
+        with _LOCK, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text, feature_version=min(target.version, host))
+            if _REFUSED.search(text):
+                compile(tree, "<source>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise Unread(error.msg, error.lineno) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise Unread(str(error) or "it is nested too deeply", None) from None
+    reader = _Reader(target, changing=_CHANGING.search(text) is not None)
+    reader.body(tree.body, "import")
+    return reader.source()
+
+
+@dataclass
+class _Reader:
+    """One walk through the statements of a module."""
+
+    target: Target
+    changing: bool
+    """Whether functions are worth looking into for more than imports."""
+    names: set[str] = field(default_factory=set)
+    exports: set[str] | None = None
+    dynamic: bool = False
+    moves: bool = False
+    imports: list[Import] = field(default_factory=list)
+    depth: int = 0
+    """Functions and classes around: what is defined in there is none of the module's names."""
+
+    def source(self) -> Source:
+        return Source(
+            names=frozenset(self.names),
+            exports=None if self.exports is None else frozenset(self.exports),
+            dynamic=self.dynamic or "__getattr__" in self.names,
+            moves=self.moves,
+            imports=tuple(self.imports),
+        )
+
+    def body(self, body: Iterable[ast.stmt], when: When) -> None:
+        for node in body:
+            self._statement(node, when)
+
+    def _statement(self, node: ast.stmt, when: When) -> None:  # noqa: C901, PLR0912 - one branch for each statement
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            self._import(node, when)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            self._define(node.name, when)
+            self._expressions([*node.decorator_list, node.args])
+            self._inside(node.body, "never" if when == "never" else "call")
+        elif isinstance(node, ast.ClassDef):
+            self._define(node.name, when)
+            self._expressions([*node.decorator_list, *node.bases, *node.keywords])
+            self._inside(node.body, when)
+        elif isinstance(node, ast.If):
+            self._if(node, when)
+        elif isinstance(node, ast.Try) or type(node).__name__ == "TryStar":
+            self._try(node, when)
+        elif isinstance(node, ast.With | ast.AsyncWith):
+            foreseen = any(_suppresses(item.context_expr) for item in node.items)
+            self._expressions(node.items, when)
+            self.body(node.body, _weaker(when, "guarded") if foreseen else when)
+        elif isinstance(node, ast.For | ast.AsyncFor | ast.While):
+            heads = [node.test] if isinstance(node, ast.While) else [node.target, node.iter]
+            self._expressions(heads, when)
+            self.body([*node.body, *node.orelse], when)
+        elif isinstance(node, ast.Match):
+            self._expressions([node.subject], when)
+            for case in node.cases:
+                self._expressions([case.pattern, *filter(None, [case.guard])], when)
+                self.body(case.body, _weaker(when, "maybe"))
+        elif isinstance(node, ast.AnnAssign) and node.value is None:
+            pass  # `name: type` alone defines nothing
+        elif isinstance(node, ast.Delete):
+            if not self.depth:
+                self.names -= {one.id for one in node.targets if isinstance(one, ast.Name)}
+        else:
+            self._all(node)
+            self._expressions([node], when)
+
+    def _inside(self, body: Iterable[ast.stmt], when: When) -> None:
+        self.depth += 1
+        self.body(body, when)
+        self.depth -= 1
+
+    def _define(self, name: str, when: When) -> None:
+        if not self.depth and when != "never":
+            self.names.add(name)
+
+    def _expressions(self, nodes: Iterable[ast.AST], when: When = "import") -> None:
+        """Names that expressions, targets and patterns bind, and calls that change what a module has."""
+        if self.depth and not self.changing:
+            return
+        for top in nodes:
+            inner: set[ast.AST] = set()  # a comprehension's own variables
+            for node in ast.walk(top):
+                if isinstance(node, ast.comprehension):
+                    inner.update(ast.walk(node.target))
+                elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node not in inner:
+                    self._define(node.id, when)
+                elif isinstance(node, ast.MatchAs | ast.MatchStar | ast.MatchMapping):
+                    self._define(
+                        (node.rest if isinstance(node, ast.MatchMapping) else node.name) or "_", when
+                    )
+                elif isinstance(node, ast.Call):
+                    self._call(node)
+                elif isinstance(node, ast.Attribute) and _dotted(node) in {"sys.path", "sys.modules"}:
+                    self._system(node, top)
+                elif isinstance(node, ast.Global):
+                    self.names.update(node.names)  # as soon as somebody calls the function
+
+    def _call(self, node: ast.Call) -> None:
+        called = _dotted(node.func)
+        if called in _TRICKS and not (self.depth and called in {"vars", "locals", "setattr"}):
+            self.dynamic = True
+        elif called in {
+            "site.addsitedir",
+            "addsitedir",
+            "sys.path.append",
+            "sys.path.insert",
+            "sys.path.extend",
+        }:
+            self.moves = True
+
+    def _system(self, node: ast.Attribute, top: ast.AST) -> None:
+        if _dotted(node) == "sys.modules":
+            self.dynamic = True
+        elif isinstance(top, ast.Assign | ast.AugAssign) and isinstance(node.ctx, ast.Store):
+            self.moves = True
+
+    def _all(self, node: ast.stmt) -> None:
+        """`__all__`, as long as it is written out."""
+        if isinstance(node, ast.Assign):
+            targets: list[ast.expr] = node.targets
+        elif isinstance(node, ast.AnnAssign | ast.AugAssign):
+            targets = [node.target]
+        else:
+            return
+        if not self.depth and any(isinstance(one, ast.Name) and one.id == "__all__" for one in targets):
+            value = node.value
+            if isinstance(value, ast.List | ast.Tuple) and all(
+                isinstance(one, ast.Constant) for one in value.elts
+            ):
+                listed = {str(one.value) for one in value.elts if isinstance(one, ast.Constant)}
+                self.exports = listed if isinstance(node, ast.Assign) else (self.exports or set()) | listed
+            else:
+                self.dynamic = True
+
+    def _if(self, node: ast.If, when: When) -> None:
+        self._expressions([node.test], when)
+        holds = _answer(node.test, self.target)
+        maybe = _weaker(when, "maybe")
+        taken: dict[bool | None, tuple[When, When]] = {
+            True: (when, "never"),
+            False: ("never", when),
+            None: (maybe, maybe),
+        }
+        first, second = taken[holds]
+        self.body(node.body, first)
+        self.body(node.orelse, second)
+
+    def _try(self, node: Any, when: When) -> None:
+        foreseen = any(_catches(handler.type) for handler in node.handlers)
+        begin = len(self.imports)
+        self.body(node.body, _weaker(when, "guarded") if foreseen else when)
+        tried = tuple(range(begin, len(self.imports)))
+        self.body(node.orelse, _weaker(when, "guarded") if foreseen else when)
+        for handler in node.handlers:
+            begin = len(self.imports)
+            self.body(handler.body, when if _catches(handler.type) and tried else _weaker(when, "maybe"))
+            for number in range(begin, len(self.imports)):
+                self.imports[number] = replace(self.imports[number], instead=tried)
+        self.body(node.finalbody, when)
+
+    def _import(self, node: ast.Import | ast.ImportFrom, when: When) -> None:
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                self._define(one.asname or one.name.partition(".")[0], when)
+                self.imports.append(Import(module=one.name, line=node.lineno, when=when))
+            return
+        for one in node.names:
+            if one.name != "*":
+                self._define(one.asname or one.name, when)
+            module = node.module or ""
+            self.imports.append(
+                Import(module=module, name=one.name, level=node.level, line=node.lineno, when=when)
+            )
+
+
+_RANK: Mapping[When, int] = {"import": 0, "maybe": 1, "guarded": 2, "call": 3, "never": 4}
+
+
+def _weaker(one: When, other: When) -> When:
+    return max(one, other, key=_RANK.__getitem__)
+
+
+def _catches(caught: ast.expr | None) -> bool:
+    """Whether an `except` foresees that an import fails."""
+    if caught is None:
+        return True
+    kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(_dotted(kind).rpartition(".")[2] in _FORESEEN for kind in kinds)
+
+
+def _suppresses(context: ast.expr) -> bool:
+    if not isinstance(context, ast.Call) or _dotted(context.func) not in {"suppress", "contextlib.suppress"}:
+        return False
+    return any(_catches(kind) for kind in context.args)
+
+
+def _dotted(node: ast.AST) -> str:
+    """`a.b.c` for a name with attributes; empty for everything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        before = _dotted(node.value)
+        return f"{before}.{node.attr}" if before else ""
+    return ""
+
+
+# --- conditions
+
+
+def _answer(test: ast.expr, target: Target) -> bool | None:
+    """What a condition is on the target; None when that depends on more than the target."""
+    if isinstance(test, ast.Constant):
+        return bool(test.value)
+    if isinstance(test, ast.UnaryOp | ast.BoolOp):
+        return _combined(test, target)
+    if _dotted(test).rpartition(".")[2] == "TYPE_CHECKING":
+        return False
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        return _compare(test, target)
+    if isinstance(test, ast.Call) and _dotted(test.func) == "sys.platform.startswith" and len(test.args) == 1:
+        prefix = test.args[0]
+        return "linux".startswith(str(prefix.value)) if isinstance(prefix, ast.Constant) else None
+    return None
+
+
+def _combined(test: ast.UnaryOp | ast.BoolOp, target: Target) -> bool | None:
+    if isinstance(test, ast.UnaryOp):
+        answer = _answer(test.operand, target) if isinstance(test.op, ast.Not) else None
+        return None if answer is None else not answer
+    answers = [_answer(value, target) for value in test.values]
+    decisive = isinstance(test.op, ast.Or)
+    if decisive in answers:
+        return decisive
+    return None if None in answers else not decisive
+
+
+def _compare(test: ast.Compare, target: Target) -> bool | None:
+    try:
+        left, right = (_value(side, target) for side in (test.left, test.comparators[0]))
+    except LookupError:
+        return None
+    op = test.ops[0]
+    if isinstance(left, tuple) != isinstance(right, tuple):
+        return None
+    try:
+        if isinstance(op, ast.Eq | ast.NotEq):
+            return bool((left == right) == isinstance(op, ast.Eq))
+        if isinstance(op, ast.GtE | ast.Lt):
+            return bool((left >= right) == isinstance(op, ast.GtE))
+        if isinstance(op, ast.Gt | ast.LtE):
+            return bool((left > right) == isinstance(op, ast.Gt))
+    except TypeError:
+        pass
+    return None
+
+
+def _value(node: ast.expr, target: Target) -> Any:
+    """The value of a side of a comparison. Raises `LookupError` where only a run can tell."""
+    version = (*map(int, target.full_version.split(".")), "final", 0)
+    known: dict[str, Any] = {
+        "sys.version_info": version,
+        "sys.version_info.major": version[0],
+        "sys.version_info.minor": version[1],
+        "sys.platform": "linux",
+        "os.name": "posix",
+        "platform.system()": "Linux",
+        "__name__": "a module",
+    }
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Tuple):
+        return tuple(_value(one, target) for one in node.elts)
+    if isinstance(node, ast.Subscript) and _dotted(node.value) == "sys.version_info":
+        text = ast.unparse(node.slice)
+        parts = {"0": version[0], "1": version[1], ":1": version[:1], ":2": version[:2], ":3": version[:3]}
+        return parts[text]
+    text = f"{_dotted(node.func)}()" if isinstance(node, ast.Call) and not node.args else _dotted(node)
+    return known[text]

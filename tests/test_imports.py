@@ -1,0 +1,385 @@
+"""Would code load: its handler, its syntax, its imports, judged for a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+import pytest
+
+from lambda_bundle.errors import Code, Problem
+from lambda_bundle.imports import Judge
+from lambda_bundle.modules import Found, Path, Root
+from lambda_bundle.reading import Reading
+from lambda_bundle.source import read
+from lambda_bundle.syntax import HOST, Fault
+from lambda_bundle.targets import Target
+
+PY313 = Target("python3.13", "arm64")
+HANDLER = "def handler(event, context): ...\n"
+EXTENSION = "cpython-313-aarch64-linux-gnu.so"
+
+
+def folders(paths: Iterable[str]) -> frozenset[str]:
+    return frozenset(str(parent) for path in paths for parent in PurePosixPath(path).parents)
+
+
+def judged(
+    own: Mapping[str, str | Reading],
+    *,
+    handler: str | None = "app.handler",
+    target: Target = PY313,
+    others: Mapping[str, str] | None = None,
+    layer: Iterable[str] = (),
+    skips: bool = False,
+) -> list[Problem]:
+    """The findings for sources, beside the files of dependencies and of a layer."""
+    others = others or {}
+    files = [*own, *others]
+    path = Path([Root(frozenset(files), folders(files)), Root(frozenset(layer), folders(layer))], target)
+    readings = {
+        name: text if isinstance(text, Reading) else Reading(source=read(text, target, HOST))
+        for name, text in own.items()
+        if name.endswith(".py")
+    }
+
+    def other(found: Found) -> Reading | None:
+        return Reading(source=read(others[found.path], target, HOST)) if found.path in others else None
+
+    judge = Judge(readings, path, target, handler=handler, skips=skips, others=other)
+    return list(judge.problems())
+
+
+def told(*args: object, **options: object) -> list[tuple[str, str, str | None]]:
+    """The findings, as severity, code without its prefix, and file with line."""
+    found = judged(*args, **options)  # type: ignore[arg-type]
+    return [
+        (one.severity, one.code.value.removeprefix("PythonLocalBundling"), one.where.file) for one in found
+    ]
+
+
+def missing(text: str, severity: str = "error", **options: object) -> str:
+    """What is said of the one import that is missing in a module with a handler."""
+    (problem,) = judged({"app.py": f"{text}\n{HANDLER}"}, **options)  # type: ignore[arg-type]
+    assert (problem.severity, problem.code) == (severity, Code.IMPORT_MISSING)
+    return problem.message
+
+
+def fine(text: str, **options: object) -> None:
+    """Nothing at all is said of a module."""
+    assert judged({"app.py": f"{text}\n{HANDLER}"}, **options) == []  # type: ignore[arg-type]
+
+
+# --- the handler
+
+
+@pytest.mark.parametrize(
+    ("handler", "files"),
+    [
+        ("app.handler", ["app.py"]),
+        ("app.handler", ["app/__init__.py"]),
+        ("app.main.handler", ["app/main.py"]),
+        ("app.main.handler", ["app/__init__.py", "app/main.py"]),
+        ("app/main.handler", ["app/main.py"]),
+        ("my-app.handler", ["my-app.py"]),
+        ("a.b.c.d.handler", ["a/b/c/d.py"]),
+    ],
+)
+def test_handler_that_is_found(handler: str, files: list[str]) -> None:
+    assert judged({file: HANDLER if file == files[-1] else "" for file in files}, handler=handler) == []
+
+
+@pytest.mark.parametrize(
+    ("handler", "file", "code"),
+    [
+        ("main.handler", "app.py", "HandlerMissing"),
+        ("app.main.handler", "app.py", "HandlerMissing"),
+        ("app.handler", "src/app.py", "HandlerMissing"),
+        ("app.handler", "App.py", "HandlerMissing"),
+        ("app.handler", "app/main.py", "HandlerMissing"),
+        ("app.handler", "app.pyi", "HandlerMissing"),
+        ("app.handler", "app.cpython-312-aarch64-linux-gnu.so", "HandlerMissing"),
+        ("app.lambda_handler", "app.py", "HandlerUndefined"),
+        ("time.handler", "time.py", "HandlerShadowed"),
+        ("json.handler", "json.py", "HandlerShadowed"),
+    ],
+)
+def test_handler_that_lambda_would_not_find(handler: str, file: str, code: str) -> None:
+    assert [one[:2] for one in told({file: HANDLER}, handler=handler)] == [("error", code)]
+
+
+def test_handler_in_a_namespace_package_needs_a_module() -> None:
+    (problem,) = judged({"app/main.py": HANDLER})
+    assert "__init__.py" in problem.message
+    assert problem.where.file == "app"
+
+
+def test_near_names_are_told() -> None:
+    (problem,) = judged({"app.py": "def lambda_handler(event, context): ..."}, handler="app.lamda_handler")
+    assert problem.hint == 'did you mean "lambda_handler"?'
+    (problem,) = judged({"main.py": HANDLER}, handler="mian.handler")
+    assert problem.hint == 'did you mean "main"?'
+    (problem,) = judged({"app.py": "def main(): ...\nx = 1"})
+    assert problem.hint == "it defines main, x"
+
+
+def test_handler_that_another_module_of_the_standard_library_may_hide() -> None:
+    assert told({"calendar.py": HANDLER}, handler="calendar.handler") == [
+        ("warning", "HandlerShadowed", "calendar.py")
+    ]
+
+
+def test_handler_of_a_dependency_or_a_layer() -> None:
+    wrapped = {"datadog_lambda/__init__.py": "", "datadog_lambda/handler.py": HANDLER}
+    assert judged({"app.py": ""}, handler="datadog_lambda.handler.handler", others=wrapped) == []
+    assert told({"app.py": ""}, handler="datadog_lambda.handler.other", others=wrapped) == [
+        ("error", "HandlerUndefined", "datadog_lambda/handler.py")
+    ]
+    assert told({"app.py": ""}, handler="wrapper.handler", layer=["wrapper.py"]) == [
+        ("note", "NotChecked", "wrapper.py")
+    ]
+
+
+@pytest.mark.parametrize("suffix", [EXTENSION, "abi3.so", "so"])
+def test_handler_that_is_compiled(suffix: str) -> None:
+    assert told({f"app.{suffix}": ""}) == [("note", "NotChecked", f"app.{suffix}")]
+
+
+def test_handler_that_comes_from_elsewhere() -> None:
+    main = "from app.main import *\n"
+    assert judged({"app/__init__.py": main, "app/main.py": HANDLER}) == []
+    assert judged({"app/__init__.py": "from .main import handler\n", "app/main.py": HANDLER}) == []
+    deep = {"app.py": "from b import *", "b.py": "from c import *", "c.py": HANDLER}
+    assert judged(deep) == []
+    loop = {"app.py": "from b import *", "b.py": "from app import *"}
+    assert told(loop) == [("error", "HandlerUndefined", "app.py")]
+    chosen = {"app.py": "from b import *", "b.py": f"__all__ = ['other']\nother = 1\n{HANDLER}"}
+    assert told(chosen) == [("error", "HandlerUndefined", "app.py")]
+    hidden = {"app.py": "from b import *", "b.py": "_handler = 1"}
+    assert told(hidden, handler="app._handler") == [("error", "HandlerUndefined", "app.py")]
+    theirs = {"dep.py": HANDLER}
+    assert judged({"app.py": "from dep import *"}, others=theirs) == []
+    assert told({"app.py": "from json import *"}) == [("note", "NotChecked", "app.py")]
+
+
+def test_handler_that_is_made_at_run_time() -> None:
+    assert told({"app.py": "globals()['handler'] = print"}) == [("note", "NotChecked", "app.py")]
+
+
+# --- syntax
+
+
+def test_faults_weigh_what_they_reach() -> None:
+    fault = Reading(fault=Fault(said="cannot use `match` statement", version="3.10", line=3, text="match x:"))
+    main = f"import near\ndef f():\n    import late\n{HANDLER}"
+    found = told({"app.py": main, "near.py": fault, "late.py": fault, "other.py": fault, "{{x}}/t.py": fault})
+    assert found == [
+        ("error", "SyntaxUnsupported", "near.py"),
+        ("error", "SyntaxUnsupported", "late.py"),
+        ("warning", "SyntaxUnsupported", "other.py"),
+        ("note", "SyntaxUnsupported", "{{x}}/t.py"),
+    ]
+    (problem,) = judged({"app.py": fault}, target=Target("python3.9", "arm64"))
+    assert problem.message == "python3.9 cannot parse this file: this came with Python 3.10"
+    assert (problem.where.line, problem.detail) == (3, "match x:\ncannot use `match` statement")
+    assert "python3.10" in (problem.hint or "")
+
+
+def test_what_the_host_cannot_read_is_told_and_neither_right_nor_wrong() -> None:
+    unread = Reading(unread="invalid syntax")
+    (problem,) = judged({"app.py": unread})
+    assert (problem.severity, problem.code) == ("warning", Code.NOT_CHECKED)
+    assert f"Python {HOST[0]}.{HOST[1]}" in problem.message
+    assert told({"app.py": HANDLER, "other.py": unread}) == [("note", "NotChecked", "other.py")]
+
+
+# --- what it imports
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import json, os.path, collections.abc, xml.etree.ElementTree, concurrent.futures",
+        "from os import path",
+        "import tomllib\nfrom typing import Self, override\nfrom datetime import UTC",
+        "from __future__ import annotations",
+    ],
+)
+def test_standard_library(text: str) -> None:
+    fine(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "runtime", "said"),
+    [
+        ("import cgi", "python3.13", "Python 3.13 removed it"),
+        ("import distutils.core", "python3.12", "Python 3.12 removed it"),
+        ("import imp", "python3.12", "Python 3.12 removed it"),
+        ("import asyncore", "python3.12", "Python 3.12 removed it"),
+        ("import tomllib", "python3.10", "it came with Python 3.11"),
+        ("import zoneinfo", "python3.8", "it came with Python 3.9"),
+        ("from importlib.metadata import version", "python3.7", "it came with Python 3.8"),
+        ("from compression import zstd", "python3.13", "it came with Python 3.14"),
+        ("from typing import Self", "python3.10", "it came with Python 3.11"),
+        ("from datetime import UTC", "python3.10", "it came with Python 3.11"),
+        ("from itertools import batched", "python3.11", "it came with Python 3.12"),
+        ("from collections import Mapping", "python3.10", "Python 3.10 removed it"),
+        ("from annotationlib import Format", "python3.13", "it came with Python 3.14"),
+    ],
+)
+def test_standard_library_of_another_version(text: str, runtime: str, said: str) -> None:
+    message = missing(text, target=Target(runtime, "x86_64"))
+    assert said in message
+    assert runtime in message
+
+
+@pytest.mark.parametrize(
+    ("text", "runtime"),
+    [
+        ("import cgi", "python3.12"),
+        ("import distutils.core", "python3.11"),
+        ("from collections import Mapping", "python3.9"),
+        ("from collections.abc import Mapping", "python3.13"),
+        ("from typing import Self", "python3.11"),
+        ("from compression import zstd", "python3.14"),
+        ("from typing import List, ContextManager", "python3.13"),
+    ],
+)
+def test_standard_library_that_just_has_it(text: str, runtime: str) -> None:
+    fine(text, target=Target(runtime, "x86_64"))
+
+
+def test_modules_of_other_systems() -> None:
+    assert "winreg" in missing("import winreg")
+    missing("import sys\nif sys.platform == 'win32':\n    import other", severity="note")
+
+
+def test_missing() -> None:
+    assert '"requests"' in missing("import requests")
+    assert '"requests.adapters"' in missing("import requests.adapters")
+    assert '"requests"' in missing("from requests import get")
+    assert "leads out" in missing("from . import x")
+    missing("import x", severity="warning", skips=True)
+    missing("import sys\nsys.path.insert(0, 'vendor')\nimport x", severity="warning")
+    missing("if y:\n    import x", severity="warning")
+    missing("try:\n    import x\nexcept ImportError: ...", severity="note")
+    missing("def f():\n    import x", severity="note")
+    missing("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import x", severity="note")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["dep.py"],
+        ["dep/__init__.py"],
+        ["dep/sub.py"],
+        [f"dep.{EXTENSION}"],
+        ["dep.abi3.so"],
+        ["dep.so"],
+        [f"dep/__init__.{EXTENSION}"],
+        ["dep.pyc"],
+    ],
+)
+def test_found(files: list[str]) -> None:
+    fine("import dep", others=dict.fromkeys(files, ""))
+    fine("import dep", layer=files)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["dep.pyi"],
+        ["Dep.py"],
+        ["dep.cpython-312-aarch64-linux-gnu.so"],
+        ["dep.cpython-313-x86_64-linux-gnu.so"],
+        ["dep.cpython-313-aarch64-linux-musl.so"],
+        ["dep-1.0.dist-info/METADATA"],
+        ["src/dep.py"],
+    ],
+)
+def test_not_found(files: list[str]) -> None:
+    missing("import dep", others=dict.fromkeys(files, ""))
+
+
+def test_extension_modules_of_python37_have_a_letter_more() -> None:
+    target = Target("python3.7", "x86_64")
+    fine("import dep", target=target, others={"dep.cpython-37m-x86_64-linux-gnu.so": ""})
+    missing("import dep", target=target, others={"dep.cpython-37-x86_64-linux-gnu.so": ""})
+
+
+def test_modules_below_others() -> None:
+    there = {"dep/__init__.py": "", "dep/sub/__init__.py": "", "ns/one/mod.py": ""}
+    fine(
+        "import dep.sub\nfrom dep import whatever\nfrom dep.sub import thing\nimport ns.one.mod", others=there
+    )
+    fine("import ns.one.mod, ns.two", others=there, layer=["ns/two.py"])
+    assert "dep has no such module" in missing("import dep.other", others=there)
+    assert "ns.one has no such module" in missing("import ns.one.other", others=there)
+    assert "dep.sub has no such module" in missing("from dep.sub.deep import x", others=there)
+    # a package with its __init__.py hides what other folders of the path have below its name
+    missing("import dep.more", others=there, layer=["dep/more.py"])
+
+
+def test_modules_that_a_dependency_makes_at_run_time() -> None:
+    made = {"six.py": "import sys\nsys.modules[__name__ + '.moves'] = x\n"}
+    fine("from six.moves import urllib\nimport six.moves.urllib", others=made)
+    fine("import dep.fast", others={f"dep.{EXTENSION}": ""})
+
+
+def test_what_the_runtime_has_is_a_note() -> None:
+    (problem,) = judged({"app.py": f"import boto3\nfrom botocore.config import Config\n{HANDLER}"})[:1]
+    assert (problem.severity, problem.code) == ("note", Code.IMPORT_FROM_RUNTIME)
+    fine("import boto3", others={"boto3/__init__.py": ""})
+    guarded = f"try:\n    import boto3\nexcept ImportError:\n    import x\n{HANDLER}"
+    assert [one.severity for one in judged({"app.py": guarded})] == ["note"]
+
+
+def test_fallbacks_count_where_the_first_choice_is_missing() -> None:
+    text = "try:\n    import orjson as json\nexcept ImportError:\n    import {}"
+    fine(text.format("other"), others={"orjson.py": ""})
+    assert [one[0] for one in told({"app.py": f"{text.format('json')}\n{HANDLER}"})] == ["note"]
+    assert [one[0] for one in told({"app.py": f"{text.format('other')}\n{HANDLER}"})] == ["note", "error"]
+
+
+def test_only_what_the_handler_imports_is_an_error() -> None:
+    files = {"app.py": f"import near\n{HANDLER}", "near.py": "import x", "far.py": "import x"}
+    assert told(files) == [("error", "ImportMissing", "near.py"), ("warning", "ImportMissing", "far.py")]
+    package = {"app/__init__.py": "import x", "app/main.py": HANDLER}
+    assert told(package, handler="app.main.handler") == [("error", "ImportMissing", "app/__init__.py")]
+
+
+def test_layers_may_lack_what_functions_bring() -> None:
+    assert told({"shared.py": "import x"}, handler=None) == [("warning", "ImportMissing", "shared.py")]
+
+
+def test_relative_imports() -> None:
+    package = {"app/__init__.py": "", "app/b.py": "y = 1", "app/sub/__init__.py": "", "app/sub/c.py": "z = 1"}
+    main = "from . import b, sub\nfrom .b import y\nfrom .sub.c import z\nfrom .sub import c\n"
+    assert judged({**package, "app/main.py": main + HANDLER}, handler="app.main.handler") == []
+    bad = f"from .b import nothing\nfrom . import nowhere\nfrom .. import b\nfrom .gone import x\n{HANDLER}"
+    found = judged({**package, "app/main.py": bad}, handler="app.main.handler")
+    assert [one.where.line for one in found] == [1, 2, 3, 4]
+    assert {one.code for one in found} == {Code.IMPORT_MISSING}
+    inside = "from .c import z\nfrom ..b import y\nfrom .. import b\n"
+    assert (
+        judged(
+            {**package, "app/sub/__init__.py": inside, "app/main.py": f"from . import sub\n{HANDLER}"},
+            handler="app.main.handler",
+        )
+        == []
+    )
+
+
+def test_names_of_own_modules() -> None:
+    near = {"near.py": "def there(): ...", "lazy.py": "def __getattr__(name): ..."}
+    assert judged({"app.py": f"from near import there\nfrom lazy import anything\n{HANDLER}", **near}) == []
+    (problem,) = judged({"app.py": f"from near import their\n{HANDLER}", **near})
+    assert (problem.code, problem.where.key) == (Code.IMPORT_MISSING, "near.their")
+    assert problem.hint == 'did you mean "there"?'
+    star = {"near.py": "from deep import *", "deep.py": "there = 1"}
+    assert judged({"app.py": f"from near import there\n{HANDLER}", **star}) == []
+
+
+def test_near_modules_are_told() -> None:
+    (problem,) = judged({"app.py": f"import untils\n{HANDLER}", "utils.py": ""})
+    assert problem.hint == 'did you mean "utils"?'

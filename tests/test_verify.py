@@ -1,0 +1,414 @@
+"""The stage that judges what is built, and the command that judges what is there already."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from elffiles import Elf
+from projects import HANDLER, TASKS, Project, functions
+from wheelhouse import Wheelhouse
+from workshop import Workshop
+
+from lambda_bundle import BundleError, Code, Problem, bundle, load, plan
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="these hooks are for POSIX shells")
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, environ: dict[str, str]) -> Workshop:
+    made = Workshop(tmp_path / "repo", environ)
+    made.write({"src/app.py": HANDLER})
+    return made
+
+
+def codes(problems: tuple[Problem, ...]) -> list[tuple[str, str]]:
+    return [(one.severity, one.code.value.removeprefix("PythonLocalBundling")) for one in problems]
+
+
+def found(workshop: Workshop, **values: object) -> list[tuple[str, str]]:
+    workshop.declare({"api": values})
+    return codes(workshop.bundle()["api"].problems)
+
+
+# --- in a bundle
+
+
+def test_an_error_fails_the_function_and_leaves_nothing(workshop: Workshop) -> None:
+    workshop.declare({"api": {"handler": "app.main"}, "other": {}})
+    results = workshop.bundle()
+    assert {name: one.status for name, one in results.items()} == {"api": "failed", "other": "built"}
+    (problem,) = results["api"].problems
+    assert (problem.where.name, problem.where.stage) == ("api", "verify")
+    assert problem.where.file == "app.py"
+    assert workshop.left == ["manifest.json", "other.zip"]
+
+
+def test_a_warning_fails_it_only_where_one_is_strict(workshop: Workshop) -> None:
+    workshop.write({"src/id_rsa": ""})
+    assert found(workshop) == [("warning", "SecretFile")]
+    config = load(workshop.root / "bundles.toml")
+    (result,) = bundle(plan(config), environ=workshop.environ, strict=True)
+    assert result.status == "failed"
+    assert codes(result.problems) == [("error", "SecretFile")]
+
+
+def test_strict_counts_what_the_configuration_gives_rise_to(workshop: Workshop) -> None:
+    workshop.declare({"api": {"runtime": "python3.9"}})
+    config = load(workshop.root / "bundles.toml")
+    (result,) = bundle(plan(config), environ=workshop.environ, strict=True)
+    assert result.status == "failed"
+    assert codes(result.problems) == [("error", "DeprecatedRuntime")]
+
+
+def test_notes_never_fail(workshop: Workshop) -> None:
+    workshop.write({"src/app.py": f"import boto3\n{HANDLER}"})
+    workshop.declare({"api": {}})
+    (result,) = bundle(plan(load(workshop.root / "bundles.toml")), environ=workshop.environ, strict=True)
+    assert result.status == "built"
+    assert codes(result.problems) == [("note", "ImportFromRuntime")]
+
+
+@pytest.mark.parametrize("backend", ["uv", "pip"])
+def test_requirements_of_requirements(workshop: Workshop, wheelhouse: Wheelhouse, backend: str) -> None:
+    wheelhouse.wheel("top", requires=['low>=2; sys_platform == "linux"', 'never; sys_platform == "win32"'])
+    wheelhouse.wheel("low", "2.0")
+    workshop.write({"src/requirements.txt": "top\n"})
+    assert found(workshop, backend=backend) == []
+    assert found(workshop, backend=backend, **{"hooks.after": ["rm -r low*"]}) == [
+        ("error", "DependencyMissing")
+    ]
+    assert found(workshop, backend=backend, **{"hooks.after": ["rm -r *.dist-info"]}) == []
+    other = ["printf 'Name: low\nVersion: 1.9\n' > low-2.0.dist-info/METADATA"]
+    assert found(workshop, backend=backend, **{"hooks.after": other}) == [("error", "DependencyVersion")]
+
+
+def test_skipped_requirements(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("top", requires=["low"])
+    wheelhouse.wheel("low")
+    workshop.write({"src/requirements.txt": "top\n", "src/app.py": f"import top, low\n{HANDLER}"})
+    assert found(workshop) == []
+    assert found(workshop, skip=["low"]) == [("warning", "ImportMissing")]
+
+
+def test_layers_count(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("top", requires=["low"])
+    wheelhouse.wheel("low")
+    workshop.write({"src/app.py": f"import top, low, shared\n{HANDLER}", "layer/requirements.txt": "low\n"})
+    workshop.write({"src/requirements.txt": "top\n", "layer/shared.py": ""})
+    workshop.declare(
+        {"api": {"layers": ["common"]}, "old": {"layers": ["common"], "runtime": "python3.12"}, "alone": {}},
+        {"common": {"entry": "layer", "runtimes": ["python3.12", "python3.13"]}},
+    )
+    results = workshop.bundle()
+    assert {name: codes(one.problems) for name, one in results.items()} == {
+        "api": [],
+        "old": [],
+        "alone": [("error", "ImportMissing")],
+        "common": [],
+    }
+
+
+@pytest.mark.parametrize("form", ["zip", "dir"])
+def test_binaries(workshop: Workshop, wheelhouse: Wheelhouse, form: str) -> None:
+    files: dict[str, str | bytes] = {"ext/__init__.py": "", "ext/core.abi3.so": Elf(machine="x86_64").write()}
+    wheelhouse.wheel("ext", tag="cp313-cp313-manylinux_2_17_aarch64", files=files)
+    workshop.write({"src/requirements.txt": "ext\n"})
+    assert found(workshop, format=form) == [("error", "WrongMachine")]
+    assert found(workshop, format=form) == [("error", "WrongMachine")], "from what is kept"
+    mended = ["cp good.so ext/core.abi3.so; rm good.so"]
+    workshop.write({"src/good.so": Elf(machine="aarch64").write()})
+    assert found(workshop, format=form, **{"hooks.after": mended}) == []
+
+
+def test_what_a_hook_adds_is_judged(workshop: Workshop) -> None:
+    workshop.write({"src/tools/bad.py": "def f(:\n"})
+    assert found(workshop, **{"hooks.before": ["rm -r tools; echo 'x = (' > app.py"]}) == [
+        ("error", "SyntaxUnsupported")
+    ]
+    assert found(workshop, **{"hooks.after": ["mv tools/bad.py tools/other.py"]}) == [
+        ("warning", "SyntaxUnsupported")
+    ]
+
+
+def test_an_unchanged_set_is_not_looked_into(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("dep", files={"dep/__init__.py": "x = 1\n"})
+    workshop.write({"src/requirements.txt": "dep\n", "src/app.py": f"from dep import x\n{HANDLER}"})
+    assert found(workshop) == []
+    cache = Path(workshop.environ["LAMBDA_BUNDLE_CACHE"])
+    for file in cache.glob("*/sets/*/tree/dep/__init__.py"):
+        file.unlink()
+    assert found(workshop) == [], "the pack is enough"
+
+
+def test_what_is_kept_of_code_is_checked(workshop: Workshop) -> None:
+    assert found(workshop) == []
+    (kept,) = Path(workshop.environ["LAMBDA_BUNDLE_CACHE"]).glob("*/code/*/readings.json")
+    for damage in ("", "{}", '{"digest": 1, "files": []}'):
+        kept.write_text(damage)
+        assert found(workshop) == []
+    workshop.write({"src/app.py": "x = 1\n"})
+    assert found(workshop) == [("error", "HandlerUndefined")]
+
+
+def test_too_large_a_zip_for_a_request_is_a_note(workshop: Workshop) -> None:
+    (workshop.root / "src" / "noise").write_bytes(os.urandom(53_000_000))
+    assert found(workshop) == [("note", "LargeUpload")]
+    assert found(workshop, format="dir") == []
+    assert found(workshop, **{"verify.ignore": ["LargeUpload:*"]}) == []
+
+
+# --- what is passed over
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "SecretFile:certs/server.key",
+        "SecretFile:certs/*",
+        "SecretFile:*.key",
+        "SecretFile:server.key",
+        "PythonLocalBundlingSecretFile:*",
+    ],
+)
+def test_ignored(workshop: Workshop, entry: str) -> None:
+    workshop.write({"src/certs/server.key": ""})
+    assert found(workshop, **{"verify.ignore": [entry]}) == []
+
+
+@pytest.mark.parametrize("entry", ["SecretFile:other", "SecretFile:certs", "ImportMissing:*"])
+def test_ignored_in_vain(workshop: Workshop, entry: str) -> None:
+    workshop.write({"src/certs/server.key": ""})
+    assert found(workshop, **{"verify.ignore": [entry]}) == [
+        ("warning", "SecretFile"),
+        ("warning", "IgnoreUnused"),
+    ]
+
+
+def test_ignored_for_several_functions_need_not_be_used_by_each(workshop: Workshop) -> None:
+    workshop.declare({"api": {}}, defaults={"verify.ignore": ["SecretFile:*"]})
+    assert workshop.bundle()["api"].problems == ()
+
+
+def test_ignored_by_module_and_by_distribution(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    bad = Elf(machine="x86_64").write()
+    wheelhouse.wheel(
+        "ext", tag="cp313-cp313-manylinux_2_17_aarch64", files={"core.abi3.so": bad}, requires=["low"]
+    )
+    wheelhouse.wheel("low")
+    workshop.write({"src/requirements.txt": "ext\n", "src/app.py": f"import gone\n{HANDLER}"})
+    ignore = ["ImportMissing:gone", "WrongMachine:ext", "DependencyMissing:ext"]
+    assert found(workshop, **{"verify.ignore": ignore, "hooks.after": ["rm -r low*"]}) == []
+
+
+def test_warnings_of_the_configuration_can_be_ignored(workshop: Workshop) -> None:
+    values = {"runtime": "python3.9", "verify.ignore": ["DeprecatedRuntime:*"]}
+    assert found(workshop, **values) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "said", "hint"),
+    [
+        ("ImportMising:x", 'no finding called "ImportMising"', 'did you mean "ImportMissing"?'),
+        ("ImportMissing", 'not of the form "code:pattern"', "ImportMissing:*"),
+        ("ImportMissing:", 'not of the form "code:pattern"', "ImportMissing:*"),
+        ("", 'no finding called ""', "docs/errors.md"),
+    ],
+)
+def test_what_cannot_be_ignored(workshop: Workshop, entry: str, said: str, hint: str) -> None:
+    workshop.declare({"api": {"verify.ignore": [entry]}})
+    with pytest.raises(BundleError) as caught:
+        load(workshop.root / "bundles.toml")
+    (problem,) = caught.value.problems
+    assert problem.where.key == "functions.api.verify.ignore[0]"
+    assert said in problem.message
+    assert hint in (problem.hint or "")
+
+
+# --- files and names
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "severity"),
+    [
+        (".aws/credentials", "", "warning"),
+        ("deploy.pem", "-----BEGIN RSA PRIVATE KEY-----", "warning"),
+        ("ca.pem", "-----BEGIN CERTIFICATE-----", None),
+        ("prod.env", "", "warning"),
+        ("env.example", "", None),
+        ("keys.py", "", None),
+        ("id_rsa.pub", "", None),
+        ("terraform.tfstate", "", "warning"),
+        ("a\\b.txt", "", "error"),
+        ("x" * 120 + ".py", "", None),
+        ("tab\there.txt", "", "error"),
+        ("ünï.txt", "", None),
+    ],
+)
+def test_files(workshop: Workshop, path: str, content: str, severity: str | None) -> None:
+    workshop.write({f"src/{path}": content})
+    assert [one[0] for one in found(workshop)] == ([severity] if severity else [])
+
+
+# --- the command
+
+
+@pytest.fixture
+def project(tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse) -> Project:
+    wheelhouse.wheel("top", requires=["low"])
+    wheelhouse.wheel("low")
+    made = Project(tmp_path / "repo", environ)
+    made.write(
+        {"bundles.toml": functions("api", "other"), "tasks.py": TASKS, "src/requirements.txt": "top\n"}
+    )
+    made.write({"src/main.py": f"import top\n{HANDLER}"})
+    return made
+
+
+def archive(path: Path, files: Mapping[str, str | bytes], mode: int = 0o644) -> Path:
+    with zipfile.ZipFile(path, "w") as made:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = mode << 16 | 0x20  # 0 would become 600
+            made.writestr(entry, content)
+    return path
+
+
+def verified(project: Project, *options: str, code: int) -> list[tuple[str, str]]:
+    ran = project.script("verify", *options, "--json")
+    assert ran.code == code, ran.err
+    (verdict,) = ran.data["verdicts"]
+    assert verdict["passed"] is (code == 0)
+    return [(one["severity"], one["code"].removeprefix("PythonLocalBundling")) for one in verdict["problems"]]
+
+
+TARGET = ("--runtime", "python3.13", "--arch", "arm64")
+
+
+def test_what_was_bundled_is_verified(project: Project) -> None:
+    ran = project.invoke("verify")
+    assert ran.code == 1
+    assert ran.err.count(str(Code.ARTIFACT_MISSING)) == 1, "the same in two places"
+    assert project.invoke("bundle", "--all").code == 0
+    ran = project.invoke("verify")
+    assert ran.code == 0, ran.err
+    assert [line.split()[1:4] for line in ran.out.splitlines()[1:]] == [
+        ["api", "python3.13", "arm64"],
+        ["other", "python3.13", "arm64"],
+    ]
+    assert "2 of 2 would load" in ran.err
+    assert len(project.script("verify", "--only", "api", "--json").data["verdicts"]) == 1
+
+
+def test_artifact_of_somebody_else(project: Project, tmp_path: Path) -> None:
+    good = archive(tmp_path / "good.zip", {"app.py": HANDLER, "low/__init__.py": ""})
+    options = ("--path", str(good), *TARGET, "--handler", "app.handler")
+    assert verified(project, *options, code=0) == []
+    metadata = (
+        "Name: top\nVersion: 1.0\nRequires-Python: >=3.14\nRequires-Dist: missing>=2\nRequires-Dist: low\n"
+    )
+    files: dict[str, str | bytes] = {
+        "app.py": "import top\nmatch = 1\n",
+        "top/__init__.py": "import whatever_it_wants\n",
+        "top/core.abi3.so": Elf(machine="x86_64").write(),
+        "low/__init__.py": "",
+        "top-1.0.dist-info/METADATA": metadata,
+        "top-1.0.dist-info/RECORD": "top/__init__.py,,\ntop/core.abi3.so,,\ntop-1.0.dist-info/METADATA,,\n",
+    }
+    bad = archive(tmp_path / "bad.zip", files)
+    assert verified(project, "--path", str(bad), *TARGET, "--handler", "app.handler", code=1) == [
+        ("error", "HandlerUndefined"),
+        ("error", "PythonUnsupported"),
+        ("error", "DependencyMissing"),
+        ("note", "NotChecked"),
+        ("error", "WrongMachine"),
+    ]
+    with zipfile.ZipFile(bad) as packed:
+        packed.extractall(tmp_path / "folder")
+    assert len(verified(project, "--path", str(tmp_path / "folder"), *TARGET, code=1)) == 4
+
+
+def test_layers_of_somebody_else(project: Project, tmp_path: Path) -> None:
+    function = archive(tmp_path / "f.zip", {"app.py": f"import one, two\n{HANDLER}"})
+    layer = archive(
+        tmp_path / "l.zip",
+        {"python/one.py": "", "python/lib/python3.13/site-packages/two.py": "", "lib/libx.so": "x"},
+    )
+    options = ("--path", str(function), *TARGET, "--handler", "app.handler")
+    assert verified(project, *options, code=1) == [("error", "ImportMissing"), ("error", "ImportMissing")]
+    assert verified(project, *options, "--layer", str(layer), code=0) == []
+    assert verified(project, "--path", str(layer), *TARGET, code=0) == []
+    assert verified(project, "--path", str(layer), "--runtime", "python3.12", "--arch", "arm64", code=0) == []
+    many = [part for _ in range(6) for part in ("--layer", str(layer))]
+    assert verified(project, *options, *many, code=1) == [("error", "ArtifactTooLarge")]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("/etc/passwd", "UnusableName"), ("../up.py", "UnusableName"), ("src\\app.py", "UnusableName")],
+)
+def test_names_in_an_archive_of_somebody_else(project: Project, tmp_path: Path, name: str, code: str) -> None:
+    bad = archive(tmp_path / "bad.zip", {"app.py": HANDLER, name: "x = 1\n"})
+    assert ("error", code) in verified(project, "--path", str(bad), *TARGET, code=1)
+
+
+def test_permissions_in_an_archive_of_somebody_else(project: Project, tmp_path: Path) -> None:
+    for mode, code in ((0o600, 1), (0o640, 1), (0o644, 0), (0o755, 0), (0, 0)):
+        made = archive(tmp_path / "x.zip", {"app.py": HANDLER}, mode)
+        expected = [("error", "UnreadableFile")] if code else []
+        assert verified(project, "--path", str(made), *TARGET, code=code) == expected
+
+
+def test_archives_that_are_none(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "text.zip").write_text("no")
+    (tmp_path / "cut.zip").write_bytes(
+        archive(tmp_path / "x.zip", {"a.py": "x = 1\n" * 99}).read_bytes()[:200]
+    )
+    for name in ("text.zip", "cut.zip"):
+        options = ("--path", str(tmp_path / name), *TARGET)
+        assert verified(project, *options, code=1) == [("error", "ArtifactUnreadable")]
+    assert verified(project, "--path", "nowhere.zip", *TARGET, code=1) == [("error", "ArtifactMissing")]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--path", "x.zip"], "--runtime is missing"),
+        (["--path", "x.zip", "--runtime", "python3.13"], "--arch is missing"),
+        (["--path", "x.zip", "--runtime", "python3.99", "--arch", "arm64"], '"python3.99" is not known'),
+        (["--path", "x.zip", "--runtime", "python3.13", "--arch", "arm"], 'did you mean "arm64"?'),
+        (
+            ["--path", "x.zip", "--runtime", "python3.7", "--arch", "arm64"],
+            "python3.7 does not exist on arm64",
+        ),
+        (["--path", "x.zip", "--only", "api"], "contradicts"),
+        (["--handler", "app.handler"], "--handler means nothing here"),
+    ],
+)
+def test_options_that_cannot_be_meant(project: Project, options: list[str], said: str) -> None:
+    ran = project.script("verify", *options)
+    assert ran.code == 2
+    assert said in ran.err
+    assert json.loads(project.script("verify", *options, "--json").out)["problems"]
+
+
+def test_notes_are_counted_and_told_as_json(project: Project) -> None:
+    project.write({"src/main.py": f"import boto3\n{HANDLER}"})
+    ran = project.invoke("bundle", "--only", "api")
+    assert "1 note: --json tells them" in ran.err
+    assert "ImportFromRuntime" not in ran.err
+    shown = project.invoke("bundle", "--only", "api", "--json").data
+    assert [one["severity"] for one in shown["results"][0]["problems"]] == ["note"]
+
+
+def test_strict_commands(project: Project) -> None:
+    project.write({"src/id_rsa": ""})
+    assert project.invoke("bundle", "--only", "api").code == 0
+    assert project.invoke("verify", "--only", "api").code == 0
+    assert project.invoke("verify", "--only", "api", "--strict").code == 1
+    assert project.invoke("bundle", "--only", "api", "--strict").code == 1
+    assert not (project.root / "dist" / "api.zip").exists()
