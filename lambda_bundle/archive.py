@@ -10,12 +10,14 @@ import hashlib
 import os
 import shutil
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from lambda_bundle.members import MAX_BYTES, Pack, Writer, compress, copy_content, too_large, weight
+from lambda_bundle.copies import copy_file, copy_hashed
+from lambda_bundle.members import MAX_BYTES, Pack, Writer, compress, too_large, weight
 from lambda_bundle.result import Archived
-from lambda_bundle.stage import Tree, file_mode
+from lambda_bundle.stage import Tree, folders_of
 
 _MAX_ENTRIES = 0xFFFF  # what a zip without the 64-bit extension can hold
 _END = struct.Struct("<4s4H2LH")
@@ -86,40 +88,24 @@ def write_folder(
     raises ends the work.
     """
     digest = hashlib.sha256()
-    size = 0
+    total = 0
+    root = str(path)
     path.mkdir(parents=True)
-    made = {""}
+    path.chmod(0o755)
+    for folder in sorted(folders_of(tree)):  # those above come first
+        with suppress(FileExistsError):  # two names can be one folder somewhere
+            os.mkdir(f"{root}/{folder}")  # noqa: PTH102 - a Path for each of many folders is slow
+        os.chmod(f"{root}/{folder}", 0o755)  # noqa: PTH101, S103 - the same; Lambda has to read it
     for name, source in sorted(tree.items()):
         check()
-        parent = name.rpartition("/")[0]
-        if parent not in made:
-            (path / parent).mkdir(parents=True, exist_ok=True)
-            made.add(parent)
-        copied, known = _copy_file(source, path / name, known=hashes.get(name))
-        mode = file_mode(path / name)
-        size += copied
-        digest.update(f"{name}\0{mode:o}\0{known}\n".encode())
-    for folder in (path, *_folders(path)):
-        folder.chmod(0o755)
-    return Archived(size=size, unzipped=size, sha256=digest.hexdigest())
-
-
-def _copy_file(source: Path, destination: Path, *, known: str | None) -> tuple[int, str]:
-    """Copy a file with its permissions; bytes and SHA-256."""
-    with source.open("rb") as file, destination.open("xb") as copy:  # x: two names can be one file somewhere
+        known = hashes.get(name)
         if known is None:
-            content = file.read()
-            copy.write(content)
-            known = hashlib.sha256(content).hexdigest()
+            size, mode, known = copy_hashed(source, f"{root}/{name}")
         else:
-            copy_content(file, copy)
-        size = copy.tell()
-    destination.chmod(file_mode(source))
-    return size, known
-
-
-def _folders(path: Path) -> Iterator[Path]:
-    return (Path(root, name) for root, names, _ in os.walk(path) for name in names)
+            size, mode = copy_file(source, f"{root}/{name}")
+        total += size
+        digest.update(f"{name}\0{mode:o}\0{known}\n".encode())
+    return Archived(size=total, unzipped=total, sha256=digest.hexdigest())
 
 
 def publish(temporary: Path, destination: Path, *, stale: Iterable[Path]) -> None:

@@ -14,7 +14,6 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +21,7 @@ from typing import IO, Any
 from deflate import __version__ as deflate_version
 from deflate import deflate_compress
 
+from lambda_bundle.copies import copy_content
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.stage import Tree, file_mode
 from lambda_bundle.targets import UNZIPPED_LIMIT
@@ -103,7 +103,9 @@ class Writer:
                 while block := content.read(_BLOCK):
                     self.write(block)
             else:
-                copy_content(content, self._file)
+                self._file.flush()
+                copy_content(content.fileno(), self._file.fileno(), pack.size)
+                self._file.seek(0, os.SEEK_END)
                 self.sha256, self.size = pack.sha256.copy(), pack.size
 
     def _check_room(self, size: int) -> None:
@@ -245,16 +247,3 @@ def _hash(path: Path) -> tuple[Any, int]:
         while block := file.read(_BLOCK):
             sha256.update(block)
         return sha256, file.tell()
-
-
-def copy_content(source: IO[bytes], destination: IO[bytes]) -> None:
-    """Append a file to another; in the kernel where it can, and without copying where the disk can."""
-    destination.flush()
-    if hasattr(os, "copy_file_range"):
-        with suppress(OSError):  # some file systems cannot; what is left is read and written below
-            while os.copy_file_range(source.fileno(), destination.fileno(), 1 << 30):
-                pass
-    source.seek(os.lseek(source.fileno(), 0, os.SEEK_CUR))
-    destination.seek(0, os.SEEK_END)
-    while block := source.read(_BLOCK):
-        destination.write(block)

@@ -9,7 +9,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from lambda_bundle.copies import copy_file, lambda_mode
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.jobs import Job
 from lambda_bundle.stamps import Stamp, stamp
@@ -321,11 +321,11 @@ def _shown(path: str) -> str:
 
 def copy(tree: Tree, folder: Path) -> None:
     """Write real copies of the files into a folder: what a hook changes there reaches nothing else."""
+    for parent in folders_of(tree):
+        (folder / parent).mkdir(parents=True, exist_ok=True)
     for path, source in tree.items():
-        destination = folder / path
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, destination)
-        destination.chmod(file_mode(source))
+        (folder / path).unlink(missing_ok=True)
+        copy_file(source, folder / path)
 
 
 def detach(tree: Tree, folder: Path) -> None:
@@ -388,4 +388,4 @@ def _collision(path: str, message: str) -> Problem:
 
 def file_mode(path: Path) -> int:
     """The permissions that a file has on Lambda: 755 if its owner may execute it, otherwise 644."""
-    return 0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644
+    return lambda_mode(path.stat().st_mode)

@@ -29,7 +29,7 @@ ORDER = [
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
     # from sources and wheels to artifacts
-    *("stage", "members", "once", "git", "local", "purewheel", "sdist", "builder"),
+    *("copies", "stage", "members", "once", "git", "local", "purewheel", "sdist", "builder"),
     "requirements",
     *("store", "contents", "layers", "limits"),
     # whether they would load

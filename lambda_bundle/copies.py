@@ -1,0 +1,93 @@
+"""Real copies of files: what happens to one never reaches the other.
+
+The kernel copies where it can; on file systems that share blocks until one side writes to them (btrfs, XFS),
+it copies nothing but the reference to them (copy_file_range(2)).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import suppress
+
+_BLOCK = 1 << 20
+_BINARY = getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY | _BINARY
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+
+Place = str | os.PathLike[str]
+
+
+def lambda_mode(mode: int) -> int:
+    """The permissions on Lambda of a file that has these here: 755 if its owner may execute it, else 644."""
+    return 0o755 if mode & stat.S_IXUSR else 0o644
+
+
+def copy_file(source: Place, destination: Place) -> tuple[int, int]:
+    """Copy a file to where none is, with the permissions that Lambda needs; bytes and permissions.
+
+    Raises `FileExistsError` where something is (two names can be one file on some systems).
+    """
+    reading = os.open(source, _READ)
+    try:
+        found = os.fstat(reading)
+        mode = lambda_mode(found.st_mode)
+        writing = os.open(destination, _NEW, mode)
+        try:
+            size = copy_content(reading, writing, found.st_size)
+            _permit(writing, destination, mode)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+    return size, mode
+
+
+def copy_hashed(source: Place, destination: Place) -> tuple[int, int, str]:
+    """The same, with the SHA-256 of what was copied."""
+    digest = hashlib.sha256()
+    size = 0
+    reading = os.open(source, _READ)
+    try:
+        found = os.fstat(reading)
+        mode = lambda_mode(found.st_mode)
+        writing = os.open(destination, _NEW, mode)
+        try:
+            while block := os.read(reading, min(found.st_size + 1, _BLOCK)):
+                digest.update(block)
+                _write(writing, block)
+                size += len(block)
+            _permit(writing, destination, mode)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+    return size, mode, digest.hexdigest()
+
+
+def copy_content(reading: int, writing: int, expected: int) -> int:
+    """Copy so many bytes between two files that are open, from where they stand; how many there were."""
+    size = 0
+    if hasattr(os, "copy_file_range"):
+        with suppress(OSError):  # some file systems cannot; what is left is read and written below
+            while size < expected and (copied := os.copy_file_range(reading, writing, expected - size)):
+                size += copied
+    while size < expected and (block := os.read(reading, min(expected - size, _BLOCK))):
+        _write(writing, block)
+        size += len(block)
+    return size
+
+
+def _write(descriptor: int, block: bytes) -> None:
+    rest = memoryview(block)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _permit(descriptor: int, path: Place, mode: int) -> None:
+    """Give a new file its permissions, whatever the umask has left of them."""
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, mode)
+    else:  # Windows, before Python 3.13
+        os.chmod(path, mode)  # noqa: PTH101 - a Path for each of many files is slow
