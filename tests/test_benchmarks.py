@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -12,9 +13,11 @@ from typing import Any
 
 import pytest
 import tomli
+from deflate import deflate_compress
 from packaging.requirements import Requirement
 
 from lambda_bundle import load, plan
+from lambda_bundle.members import LEVEL, compressor
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 20
@@ -229,3 +232,17 @@ def test_generated_configuration_is_small(monorepo: Path) -> None:
     document = tomli.loads((monorepo / "bundles.toml").read_text(encoding="utf-8"))
     assert document["defaults"] == {"runtime": "python3.11"}
     assert all(one.keys() == {"entry", "handler", "arch"} for one in document["functions"].values())
+
+
+def test_comparison_of_libraries(tmp_path: Path) -> None:
+    content = b"numbers = [1, 2, 3]\n" * 50_000
+    (tmp_path / "numbers.py").write_bytes(content)
+    (tmp_path / "empty.py").touch()
+    done = run("benchmarks.compress", "--compare", tmp_path)
+    assert done.returncode == 0, done.stderr
+    head, _, *rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()]
+    libraries = {row[1]: dict(zip(head, row, strict=True)) for row in rows}
+    expected = hashlib.sha256(bytes(deflate_compress(content, LEVEL))).hexdigest()
+    assert libraries[compressor()]["digest"] == expected[:8]
+    assert {row["folder"] for row in libraries.values()} == {tmp_path.name}
+    assert any(name.startswith("zlib 1.") for name in libraries), "the standard library's is always there"
