@@ -45,7 +45,7 @@ def add(wanted: Requirements, index: Index, *, root: Path, environ: Mapping[str,
 
     Raises `BundleError` for variables that are not set and folders that do not exist.
     """
-    if not wanted.requirements and not wanted.sources:
+    if not wanted.requirements and not wanted.sources and not wanted.candidates:
         return wanted
     found, own = expand(index, root, environ), wanted.options
     options = replace(

@@ -33,7 +33,7 @@ from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Release
 from lambda_bundle.process import Children
-from lambda_bundle.projects import Place, find, places
+from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
 from lambda_bundle.reading import Desk
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
 from lambda_bundle.requirements import gather
@@ -89,6 +89,8 @@ class Run:
     """Whether no backend may fetch anything."""
     strict: bool = False
     """Warnings count as errors."""
+    locked: bool = False
+    """Whether everything must be pinned by a lock."""
 
     def stale(self, job: Job) -> Iterator[Path]:
         """What an earlier run left of a job in the other format; an unlisted folder is not ours."""
@@ -238,6 +240,9 @@ class Assembly:
             projects=projects,
             absent=absent,
             layers={layer.job.name: layer.wheels for layer in contents.layers},
+            pinned=all(
+                share.order.wanted.is_pinned for one in (contents, *contents.layers) for share in one.shares
+            ),
         )
 
     def _is_ours(self, path: Path) -> bool:
@@ -249,12 +254,9 @@ class Assembly:
         job = self._job
         with self._stage("stage"):
             folders: dict[str, Stamp] = {}
-            sources: Tree = sources_of(job, folders)
-            self._brought = frozenset(sources)
-            seen = {path: look(source) for path, source in sources.items()}
-        if job.before:
-            with self._stage("before hooks"):
-                sources = self._with_hooks(job.before, sources)
+            found = sources_of(job, folders)
+            seen = {path: look(source) for path, source in found.items()}
+        sources = self._prepared(found)
         with self._stage("requirements"):
             wanted = [(target, self._wanted(target)) for target in job.targets]
         layers = self._layers()
@@ -273,6 +275,23 @@ class Assembly:
         kept = {path for share in shares for path, _ in share.files}
         own = {path: source for path, source in own.items() if path not in kept}
         return replace(contents, own=own, shares=tuple(shares))
+
+    def _prepared(self, sources: Tree) -> Tree:
+        """The sources, with what hooks make of them before anything is installed."""
+        self._brought = frozenset(sources)
+        if not self._job.before:
+            return sources
+        with self._stage("before hooks"):
+            return self._with_hooks(self._job.before, sources)
+
+    @contextmanager
+    def requirements(self) -> Iterator[tuple[Place, Mapping[str, str]]]:
+        """The stage of that name, for whoever wants no artifact: where to look, and the environment."""
+        with self._stage("stage"):
+            sources = sources_of(self._job, {}) if self._job.before else {}
+        self._prepared(sources)
+        with self._stage("requirements"):
+            yield self._place, self._environ
 
     def _layers(self) -> tuple[Contents, ...]:
         """What the layers of a function hold; their problems are told as theirs."""
@@ -388,7 +407,16 @@ class Assembly:
         if law is None:
             return NO_REQUIREMENTS
         wanted = gather(law, place, job.selection, target, self._run.work(job, self._environ))
+        if self._run.locked and not wanted.is_pinned:
+            raise _unlocked(law, place, job.name)
         return access.add(wanted, job.index, root=job.root, environ=self._environ)
+
+
+def _unlocked(law: Law, place: Place, name: str) -> BundleError:
+    shown = place.shown(law.path)
+    message = f"no lock pins what {shown} asks for, and with --locked nothing else is built"
+    hint = refreshing(lock_name(name))
+    return BundleError(Problem(code=Code.LOCK_MISSING, message=message, where=Where(file=shown), hint=hint))
 
 
 def _below(prefix: str, tree: Tree) -> Tree:

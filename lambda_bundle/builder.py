@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -28,10 +28,10 @@ from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.git import Repository
 from lambda_bundle.installers import Installer, Work
 from lambda_bundle.local import Project, links, look, placed
-from lambda_bundle.lock import Candidates, Source, Wheel
+from lambda_bundle.lock import Candidates, Origin, Source, Wheel
 from lambda_bundle.once import Once
 from lambda_bundle.process import mask
-from lambda_bundle.projects import Place
+from lambda_bundle.projects import Place, refreshing
 from lambda_bundle.purewheel import normalize
 from lambda_bundle.reqfile import Requirement, Requirements, file_path
 from lambda_bundle.sdist import checked, project_in, unpack
@@ -91,6 +91,8 @@ class Local:
     """The digest of the files of each project, by its folder."""
     files: tuple[Path, ...]
     """What was read outside of them."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """What each wheel was built of, by its name."""
 
 
 NOTHING_LOCAL = Local(projects={}, files=())
@@ -134,7 +136,21 @@ class Builder:
                 if wanted.exact or (first is not None and set(source.extras) <= known):
                     continue
                 queue += _required(merged, built, setting, seen)
-        return _with_wheels(wanted, found), Local(projects=seen.projects, files=tuple(seen.files))
+        origins = {name: self._origin(*pair, setting) for name, pair in found.items()}
+        _check_requires(origins.values(), setting)
+        local = Local(projects=seen.projects, files=tuple(seen.files), origins=origins)
+        return _with_wheels(wanted, found), local
+
+    def _origin(self, source: Source, built: Built, setting: Setting) -> Origin:
+        url = source.url or ""
+        if url.startswith("git+"):
+            repository = Repository.parse(url)
+            commit = self._once.get("commit", url, lambda: repository.commit(setting.work))
+            source = replace(source, url=f"git+{repository.url}@{commit}")
+        elif url.startswith("file:"):
+            digest = checked(Path(file_path(url)), source.hashes)
+            source = replace(source, hashes=(f"sha256:{digest}",))
+        return Origin(source=source, requires=tuple(sorted(built.requires)))
 
     def sdist(self, asked: Source, find: Callable[[], Source | None], setting: Setting) -> Built | None:
         """A wheel of the source distribution that `find` gives; None where that gives none.
@@ -396,6 +412,23 @@ def _named(source: Source, built: Built) -> Built:
         hint = "write the name that its pyproject.toml has"
         raise BundleError(Problem(code=Code.INVALID_REQUIREMENT, message=message, hint=hint))
     return built
+
+
+def _check_requires(origins: Iterable[Origin], setting: Setting) -> None:
+    """Raise `BundleError` for sources that ask for something else than when they were locked."""
+    problems = [
+        Problem(
+            code=Code.LOCK_STALE,
+            message=f"{source.where.file} is older than {_what(source, setting)}, which requires "
+            "something else now",
+            where=source.where,
+            hint=refreshing(source.where.file or ""),
+        )
+        for source, requires in ((one.source, one.requires) for one in origins)
+        if source.requires is not None and source.requires != requires
+    ]
+    if problems:
+        raise BundleError(*problems)
 
 
 def _with_wheels(wanted: Requirements, found: Mapping[str, tuple[Source, Built]]) -> Requirements:

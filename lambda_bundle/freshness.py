@@ -53,6 +53,8 @@ class Inputs:
     """What was looked for in vain; absolute. It would change what is built."""
     layers: Mapping[str, Sequence[Wheel]] = field(default_factory=dict)
     """What the layers of a function carry, by their names."""
+    pinned: bool = False
+    """Whether locks say all that is installed, in its layers too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,8 @@ class Verdict:
     """The one that is up to date."""
     warnings: tuple[Problem, ...] = ()
     """What its build had to say."""
+    pinned: bool = False
+    """Whether locks said all that was installed."""
 
 
 class Freshness:
@@ -90,13 +94,14 @@ class Freshness:
             if reasons:
                 return Verdict(reasons=tuple(reasons))
             warnings = tuple(map(Problem.of, record["warnings"]))
+            pinned = bool(record["pinned"])
         except FileNotFoundError:
             return Verdict(reasons=("it was not built before",))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Verdict(reasons=(_UNKNOWN,))
         if judge.moved:
             self._write(job, record)
-        return Verdict(artifact=artifact, warnings=warnings)
+        return Verdict(artifact=artifact, warnings=warnings, pinned=pinned)
 
     def record(self, result: Result, artifact: Artifact, inputs: Inputs) -> None:
         """Remember what was built, and from what."""
@@ -114,6 +119,7 @@ class Freshness:
             "projects": dict(inputs.projects),
             "absent": list(inputs.absent),
             "layers": {name: _files_of(wheels) for name, wheels in inputs.layers.items()},
+            "pinned": inputs.pinned,
             "files": {path: list(one) for path, one in _files(job.artifact)},
             "artifact": asdict(replace(artifact, wheels=wheels, left_out=left_out)),
             "warnings": [asdict(problem) for problem in own],

@@ -63,6 +63,18 @@ class Source:
     extras: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
     """Which the archive may have, as "sha256:…"."""
+    requires: tuple[str, ...] | None = None
+    """What it required when it was locked, sorted; None where that is not written down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a wheel was built of."""
+
+    source: Source
+    """A git repository is named with its commit and without credentials, and an archive has its hash."""
+    requires: tuple[str, ...]
+    """The dependencies of the wheel, sorted, without the URLs of sources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ def bundle(
     progress: Progress | None = None,
     known: Sequence[str] | None = None,
     offline: bool = False,
+    locked: bool = False,
 ) -> tuple[Result, ...]:
     """Build every job whose artifact is not up to date, at most `workers` at once (default: the CPUs).
 
@@ -35,8 +36,8 @@ def bundle(
     With `strict`, warnings count as errors.
     `environ` is the environment of hooks and backends (default: this process's). `known` holds every name
     that `bundles.toml` declares: rows of others leave the manifest. With `offline` nothing is fetched, and
-    what is in no cache fails. Raises `BundleError` when the output folder or its manifest cannot be read or
-    written, and `KeyboardInterrupt` when interrupted, with every child ended and nothing half-written.
+    what is in no cache fails; with `locked`, so does what no lock pins. Raises `BundleError` when the output
+    folder or its manifest cannot be read or written, and `KeyboardInterrupt` when interrupted, with every child ended and nothing half-written.
     """
     environ = dict(os.environ if environ is None else environ)
     progress = progress or Progress()
@@ -45,6 +46,8 @@ def bundle(
         verdicts = [_upgraded(verdict) for verdict in verdicts]
     if strict:
         verdicts = [_strict(job, verdict) for job, verdict in zip(jobs, verdicts, strict=True)]
+    if locked:
+        verdicts = [_pinned(verdict) for verdict in verdicts]
     results = {
         number: Result(
             job=job, status="fresh", artifact=verdict.artifact, problems=(*job.warnings, *verdict.warnings)
@@ -72,6 +75,7 @@ def bundle(
         upgrade=upgrade,
         strict=strict,
         offline=offline,
+        locked=locked,
         environ=environ,
         progress=progress,
         ended=ended,
@@ -101,6 +105,11 @@ def _strict(job: Job, verdict: Verdict) -> Verdict:
     """What was built with warnings is built again, to fail."""
     warned = any(problem.severity == "warning" for problem in (*job.warnings, *verdict.warnings))
     return Verdict(reasons=("--strict",)) if warned and not verdict.reasons else verdict
+
+
+def _pinned(verdict: Verdict) -> Verdict:
+    """What was built without a lock is looked at again: there may be one now, or else it fails."""
+    return verdict if verdict.reasons or verdict.pinned else Verdict(reasons=("--locked",))
 
 
 def _list(results: Sequence[Result], known: Sequence[str] | None) -> None:

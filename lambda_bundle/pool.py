@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from lambda_bundle import archive, manifest
 from lambda_bundle.access import rooted
@@ -17,9 +20,12 @@ from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Problem, strictly
 from lambda_bundle.freshness import Freshness, Inputs
 from lambda_bundle.jobs import Job
+from lambda_bundle.locking import lock_one
 from lambda_bundle.process import Children, Stopped, attended
-from lambda_bundle.result import Artifact, Progress, Result, Status
+from lambda_bundle.result import Artifact, Locked, Progress, Result, Status
 from lambda_bundle.store import Store
+
+_R = TypeVar("_R", Result, Locked)
 
 WORK_PREFIX = ".lambda-bundle-"
 """How the folders begin that a run works in, inside the output folder; `clean` removes what a crash left."""
@@ -33,6 +39,7 @@ def build(
     upgrade: bool,
     strict: bool,
     offline: bool,
+    locked: bool,
     environ: Mapping[str, str],
     progress: Progress,
     ended: Callable[[Sequence[Result]], None],
@@ -49,11 +56,48 @@ def build(
         upgrade=upgrade,
         strict=strict,
         offline=offline,
+        locked=locked,
         children=children,
         environ=rooted(environ),
         progress=progress,
     )
-    return attended(children, lambda: _build(jobs, opened, fail_fast=fail_fast, ended=ended))
+    work = partial(_one, fail_fast=fail_fast)
+    return attended(
+        children,
+        lambda: _work(jobs, opened, work, heard=progress.finished, ended=ended),
+    )
+
+
+def lock(
+    jobs: Sequence[Job],
+    *,
+    workers: int | None = None,
+    upgrade: bool = False,
+    offline: bool = False,
+    environ: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> tuple[Locked, ...]:
+    """Write the locks of all jobs; what became of each, in order.
+
+    A failing job does not stop the others. With `upgrade`, locks that are current are made anew too. Raises
+    `KeyboardInterrupt` when interrupted, with every child ended and no lock half-written.
+    """
+    children, progress = Children(), progress or Progress()
+    opened = _open(
+        dict.fromkeys(job.output for job in jobs),
+        workers=workers or _cpus(),
+        upgrade=upgrade,
+        offline=offline,
+        publishing=False,
+        children=children,
+        environ=rooted(os.environ if environ is None else environ),
+        progress=progress,
+    )
+    work = partial(_lock, upgrade=upgrade)
+    return attended(
+        children,
+        lambda: _work(jobs, opened, work, heard=progress.locked, ended=lambda _: None),
+    )
 
 
 def _cpus() -> int:
@@ -61,19 +105,20 @@ def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _build(
+def _work(
     jobs: Sequence[Job],
     opened: AbstractContextManager[Run],
+    work: Callable[[Run, Job], _R],
     *,
-    fail_fast: bool,
-    ended: Callable[[Sequence[Result]], None],
-) -> tuple[Result, ...]:
-    futures: list[Future[Result]] = []
+    heard: Callable[[_R], None],
+    ended: Callable[[Sequence[_R]], None],
+) -> tuple[_R, ...]:
+    futures: list[Future[_R]] = []
     try:
         with opened as run:
-            futures += [run.pool.submit(_one, run, job, fail_fast=fail_fast) for job in jobs]
+            futures += [run.pool.submit(work, run, job) for job in jobs]
             for future in as_completed(futures):
-                run.progress.finished(future.result())
+                heard(future.result())
     finally:  # whatever happens, the manifest tells what is there
         ended([future.result() for future in futures if future.exception() is None])
     return tuple(future.result() for future in futures)
@@ -85,8 +130,10 @@ def _open(
     *,
     workers: int,
     upgrade: bool,
-    strict: bool,
+    strict: bool = False,
     offline: bool,
+    locked: bool = False,
+    publishing: bool = True,
     children: Children,
     environ: Mapping[str, str],
     progress: Progress,
@@ -95,7 +142,7 @@ def _open(
     with ExitStack() as stack:
         cache = Cache.of(environ)
         scratch = private_folder(stack, prefix=WORK_PREFIX.removeprefix("."))
-        folders = {output: _prepare(stack, output) for output in outputs}
+        folders = {output: _prepare(stack, output) if publishing else scratch for output in outputs}
         deflating = stack.enter_context(ThreadPoolExecutor(workers))
         building = stack.enter_context(ThreadPoolExecutor(workers))
         store = Store(cache, building, deflating=deflating, upgrade=upgrade)
@@ -113,10 +160,13 @@ def _open(
             scratch=scratch,
             offline=offline,
             strict=strict,
+            locked=locked,
             outputs={
                 output: Output(
                     folder=folder,
-                    listed=frozenset(row["path"] for row in manifest.read(output).values()),
+                    listed=frozenset(row["path"] for row in manifest.read(output).values())
+                    if publishing
+                    else frozenset(),
                 )
                 for output, folder in folders.items()
             },
@@ -161,3 +211,17 @@ def _one(run: Run, job: Job, *, fail_fast: bool) -> Result:
     if artifact is not None:
         run.freshness.record(result, artifact, inputs)
     return result
+
+
+def _lock(run: Run, job: Job, *, upgrade: bool) -> Locked:
+    """The lock of one job, with whatever goes wrong in it as part of what is told."""
+    began = time.monotonic()
+    try:
+        with ExitStack() as stack:
+            found = lock_one(run, job, stack, upgrade=upgrade)
+    except BundleError as error:
+        found = Locked(job=job, status="failed", problems=error.problems)
+    except Stopped:
+        found = Locked(job=job, status="cancelled")
+    seconds, problems = time.monotonic() - began, (*job.warnings, *found.problems)
+    return replace(found, seconds=seconds, problems=problems)

@@ -41,7 +41,10 @@ REFRESH: Mapping[Packaging, str] = {
 """How each lock is brought up to date, for hints."""
 _UNLOCKED: tuple[tuple[str, Packaging], ...] = (("Pipfile", "pipenv"), (PROJECT, "poetry"))
 """What declares dependencies that only its tool can lock."""
-_NAMED_LOCK = re.compile(r"pylock\.[^.]+\.toml")  # PEP 751
+_NAMED_LOCK = re.compile(r"pylock\.([^.]+)\.toml")  # PEP 751
+TOOL = CREATOR = "lambda-bundle"
+"""How our own locks say that they are ours: `[tool.lambda-bundle]`, `created-by`."""
+_OURS = re.compile(rf'^(\[+tool\.{TOOL}\b|created-by = "{CREATOR}")', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +111,26 @@ class Law:
     """The folder of the project that it is asked for: the entry's own, or in a workspace the member's."""
     others: tuple[Path, ...] = ()
     """What else could have been meant."""
+    own: bool = False
+    """Whether `invoke lock` wrote it."""
+    source: Law | None = None
+    """What would be the law without such a lock, and what it was made of; None: nothing is."""
+
+    @property
+    def is_lock(self) -> bool:
+        """Whether it pins what is installed."""
+        return self.kind in LOCKS
+
+
+def lock_name(name: str) -> str:
+    """The name of the lock for the entry called `name` (PEP 751)."""
+    return f"pylock.{name}.toml"
+
+
+def refreshing(file: str) -> str:
+    """How a lock that `invoke lock` wrote is brought up to date."""
+    match = _NAMED_LOCK.fullmatch(file.rpartition("/")[2])
+    return f"run `invoke lock --only {match[1] if match else 'NAME'}`"
 
 
 def find(place: Place, selection: Selection, name: str) -> Law | None:
@@ -115,10 +138,44 @@ def find(place: Place, selection: Selection, name: str) -> Law | None:
 
     Raises `BundleError` where `bundles.toml` asks for a file that is not there, and where a tool declares
     dependencies and has not locked them.
+
+    A lock that `invoke lock` wrote comes before all others, also where `bundles.toml` names what it was made
+    of; not where that names the lock of another tool.
     """
+    own = place.locate(lock_name(name))
+    if not _is_ours(own):
+        return _find(place, selection, name)
+    if selection.requirements is not None:
+        source: Law | None = _pointed(place, selection.requirements, selection)
+        if source is not None and source.path == own:
+            source = _find(place, replace(selection, requirements=None, packaging=None), name, without=own)
+        elif source is not None and source.is_lock:
+            return source
+    elif selection.packaging in LOCKS and selection.packaging != "pylock":
+        return _find(place, selection, name)
+    else:
+        unpinned = None if selection.packaging == "pylock" else selection.packaging
+        source = _find(place, replace(selection, packaging=unpinned), name, without=own)
+    others = source.others if source is not None else ()
+    return Law(kind="pylock", path=own, project=own.parent, others=others, own=True, source=source)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a lock that `invoke lock` wrote, whatever has become of it since."""
+    try:
+        return _OURS.search(path.read_text(encoding="utf-8", errors="replace")) is not None
+    except OSError:
+        return False
+
+
+def _find(place: Place, selection: Selection, name: str, *, without: Path | None = None) -> Law | None:
     if selection.requirements is not None:
         return _pointed(place, selection.requirements, selection)
-    found = [one for one in _beside(place, selection, name) if selection.packaging in {None, one.kind}]
+    found = [
+        one
+        for one in _beside(place, selection, name)
+        if selection.packaging in {None, one.kind} and one.path != without
+    ]
     if found:
         others = () if selection.packaging else tuple(one.path for one in found[1:] if _rivals(found[0], one))
         return replace(found[0], others=others)
@@ -133,7 +190,7 @@ def find(place: Place, selection: Selection, name: str) -> Law | None:
 
 def places(place: Place, name: str) -> Iterator[Path]:
     """Every place where a file would be a law for the entry called `name`."""
-    for file in (f"pylock.{name}.toml", *LOCKS.values(), PROJECT, REQUIREMENTS):
+    for file in (lock_name(name), *LOCKS.values(), PROJECT, REQUIREMENTS):
         yield place.entry / file
     for folder in Path(os.path.normpath(place.entry)).parents:
         yield folder / LOCKS["uv"]
@@ -155,7 +212,7 @@ def load(path: Path, place: Place) -> dict[str, Any]:
     shown = place.shown(path)
     refresh = next((REFRESH[kind] for kind, name in LOCKS.items() if name == path.name), None)
     if refresh is None and _NAMED_LOCK.fullmatch(path.name):
-        refresh = REFRESH["pylock"]
+        refresh = refreshing(path.name) if _is_ours(path) else REFRESH["pylock"]
     where = Where(file=shown, line=line)
     code = Code.LOCK_INVALID if refresh else Code.INVALID_REQUIREMENT
     raise BundleError(Problem(code=code, message=f"{shown} {why}", where=where, hint=refresh))
@@ -171,7 +228,7 @@ def table(data: Mapping[str, Any], *path: str) -> dict[str, Any]:
 
 def _beside(place: Place, selection: Selection, name: str) -> Iterator[Law]:
     """Every file that could be meant, the most specific first."""
-    named = place.locate(f"pylock.{name}.toml")
+    named = place.locate(lock_name(name))
     if name and os.path.lexists(named):
         yield Law(kind="pylock", path=named, project=named.parent)
     for kind, lock in LOCKS.items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
 from lambda_bundle.lock import Candidates, Source, Wheel, wheel_file
+from lambda_bundle.projects import TOOL, table
 from lambda_bundle.targets import Target
 
 _SECURE = ("sha256", "sha384", "sha512")
@@ -130,6 +131,13 @@ class _Reader:
 
     def source(self, package: Package) -> Source | None:
         """What has to be built of a package; None where it has wheels, or only an sdist."""
+        found = self._built(package)
+        noted = table(package.tool or {}, TOOL).get("requires")
+        if found is None or not isinstance(noted, list):
+            return found
+        return replace(found, requires=tuple(sorted(map(str, noted))))
+
+    def _built(self, package: Package) -> Source | None:
         if package.vcs is not None:
             return self._commit(package.name, package.vcs)
         if package.directory is not None:

@@ -15,7 +15,7 @@ from lambda_bundle.console import Cell, Printer, problem_document
 from lambda_bundle.errors import Problem, Stage, Where
 from lambda_bundle.jobs import Job
 from lambda_bundle.manifest import row
-from lambda_bundle.result import Progress, Result
+from lambda_bundle.result import Locked, Progress, Result
 from lambda_bundle.targets import UNZIPPED_LIMIT
 
 _MARKS = {
@@ -24,6 +24,9 @@ _MARKS = {
     "failed": ("✗", "bold red"),
     "cancelled": ("•", "yellow"),
 }
+_MARKS |= {"locked": _MARKS["built"], "kept": _MARKS["fresh"], "skipped": ("•", "")}
+_QUIET = frozenset({"fresh", "kept", "skipped"})
+"""How jobs end for which nothing was done."""
 _TITLES = ("", "name", "runtime", "arch", "size", "unzipped", "wheels", "time", "path")
 _NUMBERS = ("size", "unzipped", "wheels", "time")
 
@@ -62,6 +65,42 @@ def _row(printer: Printer, result: Result) -> list[Cell]:
     over = "bold yellow" if archived.unzipped > UNZIPPED_LIMIT else ""
     sizes = [(size(archived.size), ""), (size(archived.unzipped), over)]
     return [*cells, *sizes, (str(len(result.artifact.wheels)), ""), took, (shown(job.artifact), "")]
+
+
+def locks(printer: Printer, ended: Sequence[Locked]) -> None:
+    """The closing table of `invoke lock`."""
+    titles = ("", "name", "runtime", "arch", "packages", "time", "lock")
+    table: list[list[Cell]] = []
+    for one in ended:
+        sign, style = _MARKS[one.status]
+        row = [(printer.mark(sign), style), (one.job.name, ""), (", ".join(one.job.runtimes), "")]
+        row += [(one.job.target.arch, ""), (str(one.packages) if one.path else "", "")]
+        row += [(seconds(one.seconds), ""), (shown(one.path) if one.path else one.note or one.status, style)]
+        table.append(row)
+    printer.table(titles, table, right=("packages", "time"), spare=("runtime", "arch"))
+    counts = {status: sum(one.status == status for one in ended) for status in ("locked", "kept", "skipped")}
+    failed = len(ended) - sum(counts.values())
+    told = {"locked": counts["locked"], "up to date": counts["kept"], "without need": counts["skipped"]}
+    told["failed"] = failed
+    printer.note((", ".join(f"{count} {what}" for what, count in told.items() if count), ""))
+
+
+def lock_document(ended: Sequence[Locked]) -> dict[str, Any]:
+    """What `invoke lock --json` prints."""
+    return {
+        "locks": [
+            {
+                "name": one.job.name,
+                "status": one.status,
+                "seconds": round(one.seconds, 3),
+                "path": str(one.path) if one.path else None,
+                "packages": one.packages,
+                "note": one.note or None,
+                "problems": [problem_document(problem) for problem in one.problems],
+            }
+            for one in ended
+        ]
+    }
 
 
 def shown(path: Path) -> str:
@@ -123,8 +162,15 @@ class PlainProgress(Progress):
 
     def finished(self, result: Result) -> None:
         """Say how it ended, unless nothing was done."""
+        self._say(result)
+
+    def locked(self, lock: Locked) -> None:
+        """The same of a lock."""
+        self._say(lock)
+
+    def _say(self, result: Result | Locked) -> None:
         self._done += 1
-        if result.status == "fresh":
+        if result.status in _QUIET:
             return
         counted = f"[{self._done}/{self._total}]"
         self._printer.note((f"{counted} {result.status} {result.job.name} in {seconds(result.seconds)}", ""))
@@ -147,10 +193,17 @@ class LiveProgress(Progress):
 
     def finished(self, result: Result) -> None:
         """Leave a line behind."""
+        self._leave(result)
+
+    def locked(self, lock: Locked) -> None:
+        """The same for a lock."""
+        self._leave(lock)
+
+    def _leave(self, result: Result | Locked) -> None:
         with self._lock:
             self._running.pop(result.job.name, None)
             self._done += 1
-        if result.status == "fresh":
+        if result.status in _QUIET:
             return
         sign, style = _MARKS[result.status]
         name, took = result.job.name, seconds(result.seconds)

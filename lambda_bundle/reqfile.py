@@ -90,6 +90,11 @@ class Requirements:
     warnings: tuple[Problem, ...] = ()
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether nothing in it is left to a resolver."""
+        return self.exact or not (self.requirements or self.sources)
+
+    @property
     def wheels(self) -> tuple[Path, ...]:
         """The wheels on this machine that it names."""
         urls = (one.url for one in (*self.requirements, *self.constraints) if one.url)

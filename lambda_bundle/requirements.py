@@ -11,16 +11,27 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Declared
 from packaging.utils import canonicalize_name
 
-from lambda_bundle import exports, foreign, pylock
+from lambda_bundle import exports, foreign, lockfile, pylock
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
 from lambda_bundle.local import links
-from lambda_bundle.lock import Source
+from lambda_bundle.lock import Candidates, Source
 from lambda_bundle.needs import skip_unused
-from lambda_bundle.projects import LOCKS, PROJECT, REFRESH, Law, Place, grouped, load, members, table
+from lambda_bundle.projects import (
+    LOCKS,
+    PROJECT,
+    REFRESH,
+    Law,
+    Place,
+    grouped,
+    load,
+    members,
+    refreshing,
+    table,
+)
 from lambda_bundle.pylock import Locked
-from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirement, Requirements, read
+from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirement, Requirements, file_path, read
 from lambda_bundle.targets import Target
 
 
@@ -43,10 +54,70 @@ class Question:
 def gather(law: Law, place: Place, selection: Selection, target: Target, work: Work) -> Requirements:
     """What the law says for the target. Raises `BundleError` with every problem in it."""
     question = Question(law=law, place=place, selection=selection, target=target, work=work)
-    found = _READERS[law.kind](question)
+    found = (_read_own if law.own else _READERS[law.kind])(question)
     skip = tuple(sorted(map(canonicalize_name, selection.skip)))
+    settled = law.own or law.kind == "uv"
     warnings = (*found.warnings, *_rivals(question))
-    return replace(found, skip=() if law.kind == "uv" else skip, warnings=warnings)
+    return replace(found, skip=() if settled else skip, warnings=warnings)
+
+
+def source_of(law: Law, place: Place) -> Law:
+    """What is to be locked, or was. Raises `BundleError` for a lock that is left over."""
+    source = law.source if law.own else law
+    if source is not None and not (law.own and source.is_lock):
+        return source
+    shown = place.shown(law.path)
+    if source is None:
+        message = f"{shown} was made of requirements that are not there any more"
+        hint = "remove it, or write the requirements again"
+    else:
+        message = f"{shown} was made of requirements, and {place.shown(source.path)} is a lock by itself"
+        hint = f'remove one of them, or name the other with `packaging` (such as "{source.kind}")'
+    problem = Problem(code=Code.LOCK_STALE, message=message, where=Where(file=shown), hint=hint)
+    raise BundleError(problem)
+
+
+def _read_own(question: Question) -> Requirements:
+    """A lock that `invoke lock` wrote. Raises `BundleError` unless it is of what is asked for now."""
+    law, place = question.law, question.place
+    source = source_of(law, place)
+    wanted = gather(source, place, question.selection, question.target, question.work)
+    data, digest = load(law.path, place), lockfile.asked(wanted, place)
+    where, hint = question.where, refreshing(law.path.name)
+    lockfile.check(data, question.target, digest, where=where, source=place.shown(source.path))
+    folder = place.original(law.path.parent)
+    locked = pylock.choose(data, question.target, folder=folder, where=where, hint=hint)
+    return replace(
+        wanted,
+        requirements=(),
+        constraints=(),
+        candidates=tuple(_restage(one, place) for one in locked.candidates),
+        sources=tuple(
+            replace(one, folder=one.folder and _restaged(one.folder, place)) for one in locked.sources
+        ),
+        exact=True,
+        options=replace(wanted.options, pre=False, require_hashes=False),
+        files=tuple(dict.fromkeys((law.path, *wanted.files, *wanted.wheels))),
+        warnings=tuple(one for one in wanted.warnings if one.code is Code.SELECTION_UNUSED),
+    )
+
+
+def _restage(package: Candidates, place: Place) -> Candidates:
+    """A package whose wheels are in the copy, where hooks have put them there."""
+    wheels = (
+        replace(wheel, url=_restaged(Path(file_path(wheel.url)), place).as_uri())
+        if wheel.url.startswith("file:")
+        else wheel
+        for wheel in package.wheels
+    )
+    return replace(package, wheels=tuple(wheels))
+
+
+def _restaged(path: Path, place: Place) -> Path:
+    """The path in the copy for one that the copy has, and the same for others."""
+    if not path.is_relative_to(place.entry):
+        return path
+    return place.locate(path.relative_to(place.entry).as_posix())
 
 
 def _read_requirements(question: Question) -> Requirements:

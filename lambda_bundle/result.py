@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from lambda_bundle.errors import Problem, Stage
@@ -62,6 +63,24 @@ class Result:
     """Why it was not fresh."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """What became of the lock of one job."""
+
+    job: Job
+    status: Literal["locked", "kept", "skipped", "failed", "cancelled"]
+    """Kept: it was current; skipped: there is nothing to lock."""
+    seconds: float = 0.0
+    path: Path | None = None
+    """The lock; None where there is none."""
+    packages: int = 0
+    """How many are in it."""
+    note: str = ""
+    """Why it was skipped."""
+    problems: tuple[Problem, ...] = ()
+    """Errors and warnings."""
+
+
 class Progress:
     """Hears what happens, from several threads at once; this one does nothing with it."""
 
@@ -70,3 +89,6 @@ class Progress:
 
     def finished(self, result: Result) -> None:
         """A job has ended."""
+
+    def locked(self, lock: Locked) -> None:
+        """The lock of a job is written, or is not to be."""

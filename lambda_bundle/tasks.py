@@ -189,6 +189,7 @@ def _jobs(
         "force": "Build what is up to date, too.",
         "upgrade": "Resolve requirements anew that are not pinned.",
         "strict": "Let warnings fail a function or layer too.",
+        "locked": "Fail what no lock pins.",
         "output": "The folder for the artifacts (default: dist beside bundles.toml).",
         "format": "zip or dir, whatever bundles.toml says.",
         "json": "Print the results as JSON on stdout.",
@@ -205,6 +206,7 @@ def bundle(  # noqa: PLR0917 - the command line's options
     force: bool = False,
     upgrade: bool = False,
     strict: bool = False,
+    locked: bool = False,
     output: Any = None,
     format: Any = None,  # noqa: A002 - the option's name
     json: bool = False,
@@ -217,7 +219,7 @@ def bundle(  # noqa: PLR0917 - the command line's options
         if upgrade and offline:
             raise invalid("--upgrade and --offline contradict each other", hint="give one of them")
         how = {"workers": workers, "fail_fast": fail_fast, "force": force, "upgrade": upgrade}
-        how |= {"offline": offline, "strict": strict}
+        how |= {"offline": offline, "strict": strict, "locked": locked}
         code = _bundle(printer, config, selected, as_json=json, how=how)
     if code:
         raise Exit(code=code)
@@ -245,6 +247,52 @@ def _bundle(
     else:
         report.results(printer, ended)
     return 0 if all(result.artifact is not None for result in ended) else FAILED
+
+
+@task(
+    iterable=["only"],
+    auto_shortflags=False,
+    help={
+        "all": "Lock every function and layer.",
+        "only": "Lock the ones with this name; repeatable, and * and ? match as in a shell.",
+        "upgrade": "Resolve everything anew, whatever the locks say now.",
+        "jobs": "How many to work on at once (default: one for each CPU).",
+        "offline": "Fetch nothing: use what is in the caches and in folders of wheels.",
+        "json": "Print what became of each lock as JSON on stdout.",
+        "file": _FILE,
+    },
+)
+def lock(  # noqa: PLR0917 - the command line's options
+    _: Context,
+    all_: bool = False,
+    only: Any = None,
+    upgrade: bool = False,
+    jobs: Any = None,
+    offline: bool = False,
+    json: bool = False,
+    file: Any = None,
+) -> None:
+    """Write down which versions and files unpinned requirements stand for."""
+    with edge(as_json=json) as printer:
+        from lambda_bundle import report  # noqa: PLC0415
+        from lambda_bundle.pool import lock as run  # noqa: PLC0415
+
+        workers = _workers(jobs)
+        config, selected = _jobs(file, everything=all_, only=only)
+        if upgrade and offline:
+            raise invalid("--upgrade and --offline contradict each other", hint="give one of them")
+        printer.problems(config.warnings)
+        with report.progress(printer, len(selected)) as progress:
+            ended = run(selected, workers=workers, upgrade=upgrade, offline=offline, progress=progress)
+        printer.note()
+        printer.problems(problem for one in ended for problem in one.problems)
+        if json:
+            printer.json(report.lock_document(ended))
+        else:
+            report.locks(printer, ended)
+        code = 0 if all(one.status in {"locked", "kept", "skipped"} for one in ended) else FAILED
+    if code:
+        raise Exit(code=code)
 
 
 @task(auto_shortflags=False, help={"file": _FILE})
@@ -549,4 +597,4 @@ def verify(  # noqa: PLR0917 - the command line's options
         raise Exit(code=code)
 
 
-ns = Collection(bundle, verify, validate, plan, smoke, clean, cache)
+ns = Collection(bundle, lock, verify, validate, plan, smoke, clean, cache)

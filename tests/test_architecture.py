@@ -24,7 +24,7 @@ ORDER = [
     *("process", "hooks"),
     # from requirements to wheels
     *("lock", "reqfile", "access", "installed", "needs", "unpack", "installers"),
-    *("projects", "pylock", "uvlock", "exports", "foreign"),
+    *("projects", "pylock", "lockfile", "uvlock", "exports", "foreign"),
     *("installer_uv", "installer_pip", "backends", "resolutions"),
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
@@ -35,7 +35,7 @@ ORDER = [
     # whether they would load
     *("modules", "source", "syntax", "reading", "imports", "closure", "hygiene", "verify"),
     *("unpacked", "inspection"),
-    *("result", "archive", "manifest", "freshness", "assembly", "pool", "pipeline", "clean"),
+    *("result", "archive", "manifest", "freshness", "assembly", "locking", "pool", "pipeline", "clean"),
     # running an artifact
     *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
     # the edge
@@ -56,6 +56,7 @@ ROOMS = {
     "ruff": {"syntax"},
     "subprocess": {"process"},
     "tomli": {"config", "installer_uv", "positions", "projects", "local"},
+    "tomli_w": {"lockfile"},
     "uv": {"exports"},
 }
 

@@ -57,6 +57,7 @@ class Workshop:
         environ: Mapping[str, str] | None = None,
         force: bool = True,
         upgrade: bool = False,
+        locked: bool = False,
     ) -> dict[str, Result]:
         """Bundle what is declared; the results by name, in the order in which they came."""
         config = load(self.root / "bundles.toml")
@@ -66,6 +67,7 @@ class Workshop:
             fail_fast=fail_fast,
             force=force,
             upgrade=upgrade,
+            locked=locked,
             environ={**self.environ, **(environ or {})},
             progress=progress,
             known=[entry.name for entry in config.entries],

@@ -1,0 +1,197 @@
+"""The lock of one job: what its requirements stand for, resolved as a bundle would resolve them.
+
+Nothing is built but local code. The wheels are fetched and installed into the cache on the way: what they
+require of Python, only they tell, and the bundle that follows finds them there.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import SpecifierSet
+
+from lambda_bundle import access, lockfile
+from lambda_bundle.assembly import Assembly, Run
+from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.installers import allowed_hashes
+from lambda_bundle.jobs import Job
+from lambda_bundle.lock import pick, promised
+from lambda_bundle.lockfile import Paper, Resolved, is_current
+from lambda_bundle.projects import Law, Place, find, load, lock_name
+from lambda_bundle.pylock import choose
+from lambda_bundle.reqfile import Requirement, Requirements
+from lambda_bundle.requirements import gather, source_of
+from lambda_bundle.result import Locked
+from lambda_bundle.targets import Target
+
+_UNFIT = frozenset(
+    {
+        *(Code.CONFLICT, Code.PACKAGE_NOT_FOUND, Code.NO_WHEEL, Code.PYTHON_UNSUPPORTED, Code.SOURCE_ONLY),
+        *(Code.HASH_MISMATCH, Code.OFFLINE),
+    }
+)
+"""What can go wrong because a lock holds on to versions that do not fit any more."""
+
+
+def lock_one(run: Run, job: Job, stack: ExitStack, *, upgrade: bool) -> Locked:
+    """Write the lock of a job, unless it is current or there is nothing to lock. Raises `BundleError`."""
+    with Assembly(run, job, stack).requirements() as (place, environ):
+        law = find(place, job.selection, job.name)
+        if law is None:
+            return Locked(job=job, status="skipped", note="it has no dependencies")
+        source = source_of(law, place)
+        if source.is_lock:
+            return Locked(job=job, status="skipped", note=f"{place.shown(source.path)} is a lock")
+        work = run.work(job, environ)
+        wanted = {target: gather(source, place, job.selection, target, work) for target in job.targets}
+        if not law.own and not any(one.requirements or one.sources for one in wanted.values()):
+            return Locked(job=job, status="skipped", note="it has no dependencies")
+        before = _before(law, place)
+        warnings = [one for asked in wanted.values() for one in asked.warnings]
+        path = job.sources / lock_name(job.name)
+        digests = {target: lockfile.asked(one, place) for target, one in wanted.items()}
+        kept = Locked(job=job, status="kept", path=path, packages=len(before.get("packages", ())))
+        current = is_current(before, digests) and all(_serves(before, one, place) for one in job.targets)
+        if current and not upgrade and not lockfile.has_sources(before):
+            return replace(kept, problems=tuple(dict.fromkeys(warnings)))
+        locker = _Locker(run=run, job=job, place=place, environ=environ)
+        resolved, told = locker.resolve(wanted, digests, {} if upgrade else lockfile.versions(before))
+        paper = Paper(
+            name=job.name,
+            folder=Path(os.path.normpath(job.sources)),
+            original=place.original,
+            secrets={*access.secrets(environ), *(one for asked in wanted.values() for one in asked.secrets)},
+        )
+        text = lockfile.render(resolved, paper)
+        changed = _write(path, text, place)
+        names = {(wheel.name, wheel.version) for one in resolved for wheel in one.wheels}
+        return replace(
+            kept,
+            status="locked" if changed else "kept",
+            packages=len(names),
+            problems=tuple(dict.fromkeys((*warnings, *told))),
+        )
+
+
+def _before(law: Law, place: Place) -> Mapping[str, Any]:
+    """The lock that is there; nothing, where it is damaged: it is about to be written anew."""
+    if law.own:
+        with suppress(BundleError):
+            return load(law.path, place)
+    return {}
+
+
+def _serves(data: Mapping[str, Any], target: Target, place: Place) -> bool:
+    """Whether a lock can be read for a target, and has a wheel for each package."""
+    try:
+        locked = choose(data, target, folder=place.entry, where=Where(), hint="")
+    except BundleError:
+        return False
+    return not pick(locked.candidates, target, {})[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Locker:
+    """One job on its way to a lock."""
+
+    run: Run
+    job: Job
+    place: Place
+    environ: Mapping[str, str]
+
+    def resolve(
+        self, wanted: Mapping[Target, Requirements], digests: Mapping[Target, str], before: Mapping[str, str]
+    ) -> tuple[list[Resolved], list[Problem]]:
+        """What the requirements stand for on each target, and what is to say of that.
+
+        `before` has the versions that the lock has had: they stay where they can.
+        """
+        if before:
+            try:
+                held = {target: _holding(one, before) for target, one in wanted.items()}
+                return self._all(held, digests)
+            except BundleError as error:
+                if not all(problem.code in _UNFIT for problem in error.problems):
+                    raise
+        resolved, warnings = self._all(wanted, digests)
+        if before:
+            warnings.append(_anew(self.place.shown(self.job.sources / lock_name(self.job.name))))
+        return resolved, warnings
+
+    def _all(
+        self, wanted: Mapping[Target, Requirements], digests: Mapping[Target, str]
+    ) -> tuple[list[Resolved], list[Problem]]:
+        resolved: list[Resolved] = []
+        warnings: list[Problem] = []
+        for target, one in wanted.items():
+            found, told = self._one(target, one, digests[target])
+            resolved.append(found)
+            warnings += told
+        return resolved, warnings
+
+    def _one(self, target: Target, wanted: Requirements, digest: str) -> tuple[Resolved, Iterable[Problem]]:
+        job = self.job
+        wanted = access.add(wanted, job.index, root=job.root, environ=self.environ)
+        order = self.run.order(
+            job, target, wanted, environ=self.environ, without=frozenset(), place=self.place
+        )
+        found = self.run.store.dependencies(order)
+        allowed = allowed_hashes(wanted)
+        wheels = tuple(replace(wheel, hashes=promised(wheel, allowed)) for wheel in found.wheels)
+        told = (one for one in found.warnings if one.code is Code.SKIP_UNUSED)
+        origins = found.local.origins
+        return Resolved(target=target, digest=digest, wheels=wheels, origins=origins), told
+
+
+def _holding(wanted: Requirements, versions: Mapping[str, str]) -> Requirements:
+    """The requirements with versions to hold on to, where they do not exclude these themselves."""
+    if wanted.options.require_hashes:  # they are pinned
+        return wanted
+    limits: dict[str, list[Requirement]] = {}
+    for one in (*wanted.requirements, *wanted.constraints):
+        limits.setdefault(one.name, []).append(one)
+    held = [
+        Requirement(name=name, specifier=f"=={version}", extras=(), url=None, hashes=(), where=Where())
+        for name, version in sorted(versions.items())
+        if all(
+            one.url is None and SpecifierSet(one.specifier).contains(version, prereleases=True)
+            for one in limits.get(name, ())
+        )
+    ]
+    return replace(wanted, constraints=(*wanted.constraints, *held))
+
+
+def _anew(shown: str) -> Problem:
+    return Problem(
+        code=Code.LOCK_ANEW,
+        message=f"the versions in {shown} do not fit what is asked for now: all were chosen anew",
+        where=Where(file=shown),
+        hint="see what has changed before you commit it",
+        severity="warning",
+    )
+
+
+def _write(path: Path, text: str, place: Place) -> bool:
+    """Write a lock in one step; whether it has changed. Raises `BundleError`."""
+    content = text.encode()
+    try:
+        if path.is_file() and path.read_bytes() == content:
+            return False
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(content)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        shown = place.shown(path)
+        message = f"{shown} cannot be written: {error.strerror}"
+        hint = "see that its folder can be written to and that the disk has room"
+        problem = Problem(code=Code.OUTPUT_UNWRITABLE, message=message, where=Where(file=shown), hint=hint)
+        raise BundleError(problem) from None
+    return True
