@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 
 from lambda_bundle import __version__
 from lambda_bundle.cache import Cache
-from lambda_bundle.errors import BundleError, Code, Problem
+from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.git import Repository
 from lambda_bundle.installers import Installer, Work
 from lambda_bundle.local import Project, links, look, placed
@@ -164,8 +164,22 @@ class Builder:
             if source is None:
                 return None
             parts, prepare = self._prepared(source, setting, _Seen())
-            return _named(asked, self._make(_key(setting, parts), setting, prepare))
+            return _named(asked, self._make(_key(setting, parts), setting, prepare, sdist=source))
         raise BundleError(*problems)
+
+    def sdist_of(self, wheel: Wheel) -> Source | None:
+        """The source distribution that a wheel in the cache was built of; None for every other wheel.
+
+        It has no URL where the backend does not say one.
+        """
+        path = Path(file_path(wheel.url)) if wheel.url.startswith("file:") else None
+        if path is None or not self._cache.holds(str(path)):
+            return None
+        try:
+            told = json.loads((path.parent / _DOCUMENT).read_text(encoding="utf-8"))["sdist"]
+            return Source(name=wheel.name, where=Where(), url=told["url"], hashes=tuple(told["hashes"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return Source(name=wheel.name, where=Where())
 
     def _build_all(
         self, sources: Sequence[Source], setting: Setting, seen: _Seen
@@ -233,7 +247,7 @@ class Builder:
                     found[path] = self._look(source.folder, setting)
         return dict(sorted(found.items()))
 
-    def _make(self, key: str, setting: Setting, prepare: Prepare) -> Built:
+    def _make(self, key: str, setting: Setting, prepare: Prepare, *, sdist: Source | None = None) -> Built:
         path = self._cache.path("wheels", key)
         with self._cache.guarding():
             found = _read(path) if self._cache.use(path) else None
@@ -243,7 +257,7 @@ class Builder:
             with self._cache.making(path) as made:
                 found = _read(path)  # another process may have been quicker
                 if found is None:
-                    _build(setting, prepare, made)
+                    _build(setting, prepare, made, sdist)
                     self._cache.keep(made, path)
                     found = _read(path)
         if found is None:
@@ -257,7 +271,7 @@ def _key(setting: Setting, parts: list[object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _build(setting: Setting, prepare: Prepare, made: Path) -> None:
+def _build(setting: Setting, prepare: Prepare, made: Path, sdist: Source | None) -> None:
     """Build a project to a wheel, with its description beside it."""
     with tempfile.TemporaryDirectory(dir=setting.work.folder, ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -283,6 +297,10 @@ def _build(setting: Setting, prepare: Prepare, made: Path) -> None:
         "requires": wheel.requires,
         "links": wheel.links,
     }
+    if sdist is not None:
+        url = mask(sdist.url or "", setting.work.secrets)
+        fetched = url.startswith(setting.work.folder.as_uri())  # for now: where from, pip does not say
+        document["sdist"] = {"url": None if fetched else url, "hashes": sdist.hashes}
     (made / _DOCUMENT).write_text(json.dumps(document), encoding="utf-8")
 
 

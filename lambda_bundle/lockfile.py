@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
-from lambda_bundle.lock import Origin, Wheel, best
+from lambda_bundle.lock import Origin, Source, Wheel, best, wheel_file
 from lambda_bundle.process import mask
 from lambda_bundle.projects import CREATOR, TOOL, Place, refreshing, table
 from lambda_bundle.reqfile import Options, Requirement, Requirements, file_path
@@ -41,7 +41,9 @@ class Resolved:
     """That of `asked`."""
     wheels: tuple[Wheel, ...]
     origins: Mapping[str, Origin]
-    """What some of the wheels were built of, by their names."""
+    """The local code that some of the wheels were built of, by their names."""
+    sdists: Mapping[str, Source] = field(default_factory=dict)
+    """The source distributions that some were built of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,9 +187,11 @@ def _packages(resolved: Sequence[Resolved], paper: Paper) -> Iterator[dict[str, 
 
     for wheels in _groups(resolved):
         for one, wheel in wheels:
-            origin = one.origins.get(wheel.name)
+            origin, sdist = one.origins.get(wheel.name), one.sdists.get(wheel.name)
             if origin is not None:
                 entry = {"name": wheel.name, **_origin(origin, wheel.name, paper)}
+            elif sdist is not None:
+                entry = {"name": wheel.name, "version": wheel.version, "sdist": _sdist(sdist, paper)}
             else:
                 files = {other.filename: _wheel(other, paper) for _, other in wheels}
                 listed = [files[name] for name in sorted(files)]
@@ -224,25 +228,44 @@ def _groups(resolved: Sequence[Resolved]) -> Iterator[list[tuple[Resolved, Wheel
 
 
 def _wheel(wheel: Wheel, paper: Paper) -> dict[str, Any]:
-    if wheel.url.startswith("file:"):
-        place = {"path": paper.path(Path(file_path(wheel.url.partition("#")[0])), wheel.filename)}
-    else:
-        place = {"url": paper.url(wheel.url, wheel.filename)}
-    return {"name": wheel.filename, **place, "hashes": _hashes(wheel)}
+    return _file(wheel.filename, wheel.url, _known(wheel), paper)
 
 
-def _hashes(wheel: Wheel) -> dict[str, str]:
-    """The hashes of a wheel. Raises `BundleError` where nobody knows one that is certain."""
-    if wheel.sha256:
-        return {"sha256": wheel.sha256}
-    kinds = [one.partition(":")[::2] for one in wheel.hashes]
-    if kinds and len(dict(kinds)) == len(kinds):
-        return dict(sorted(kinds))
-    if wheel.url.startswith("file:"):
-        content = Path(file_path(wheel.url.partition("#")[0])).read_bytes()
-        return {"sha256": hashlib.sha256(content).hexdigest()}
-    message = f"the index has no hash for {wheel.filename}, and a lock without it would prove nothing"
-    hint = 'lock with backend = "pip", which fetches the wheel to know its hash, or list it with --hash'
+def _known(wheel: Wheel) -> tuple[str, ...]:
+    """What is known of a wheel's content."""
+    return (f"sha256:{wheel.sha256}",) if wheel.sha256 else wheel.hashes
+
+
+def _sdist(source: Source, paper: Paper) -> dict[str, Any]:
+    if source.url is None:
+        message = f"{source.name} is built of a source distribution, and pip does not say where that is"
+        raise unlockable(message, 'lock with backend = "uv"; either backend can bundle from the lock')
+    return _file(wheel_file(source.url), source.url, source.hashes, paper)
+
+
+def _file(name: str, url: str, hashes: tuple[str, ...], paper: Paper) -> dict[str, Any]:
+    return {"name": name, **_place(url, name, paper), "hashes": _certain(name, url, hashes)}
+
+
+def _place(url: str, name: str, paper: Paper) -> dict[str, str]:
+    if url.startswith("file:"):
+        return {"path": paper.path(_local(url), name)}
+    return {"url": paper.url(url, name)}
+
+
+def _local(url: str) -> Path:
+    return Path(file_path(url.partition("#")[0]))
+
+
+def _certain(name: str, url: str, hashes: tuple[str, ...]) -> dict[str, str]:
+    """The hashes of a file by their kinds. Raises `BundleError` where nobody knows one that is certain."""
+    kinds = dict(one.partition(":")[::2] for one in hashes)
+    if kinds and len(kinds) == len(hashes):
+        return dict(sorted(kinds.items()))
+    if url.startswith("file:"):
+        return {"sha256": hashlib.sha256(_local(url).read_bytes()).hexdigest()}
+    message = f"nobody says which hash {name} has, and a lock without it would prove nothing"
+    hint = 'lock with backend = "uv", which fetches a wheel to know its hash, or list it with --hash'
     raise unlockable(message, hint)
 
 
@@ -257,12 +280,9 @@ def _origin(origin: Origin, name: str, paper: Paper) -> dict[str, Any]:
         bare, _, commit = url.removeprefix("git+").rpartition("@")
         entry = {"vcs": {"type": "git", **_repository(bare, name, paper), "commit-id": commit, **below}}
     else:
-        hashes = dict(one.partition(":")[::2] for one in source.hashes)
-        if not hashes:
-            raise unlockable(f"nobody says which hash {mask(url)} has", "list it with --hash=sha256:…")
-        local = url.startswith("file:")
-        place = {"path": paper.path(Path(file_path(url)), name)} if local else {"url": paper.url(url, name)}
-        entry = {"archive": {**place, **below, "hashes": dict(sorted(hashes.items()))}}
+        entry = {
+            "archive": {**_place(url, name, paper), **below, "hashes": _certain(name, url, source.hashes)}
+        }
     return {**entry, "tool": {TOOL: {"requires": sorted(origin.requires)}}}
 
 
@@ -303,14 +323,18 @@ def is_current(data: Mapping[str, Any], digests: Mapping[Target, str]) -> bool:
 
 def has_sources(data: Mapping[str, Any]) -> bool:
     """Whether a lock holds anything that has to be built: what that requires, only a build can tell."""
-    return any("wheels" not in one for one in data.get("packages", ()) if isinstance(one, dict))
+    return any(
+        "wheels" not in one and "sdist" not in one
+        for one in data.get("packages", ())
+        if isinstance(one, dict)
+    )
 
 
 def versions(data: Mapping[str, Any]) -> dict[str, str]:
     """The versions in a lock, by package; without those of which there is more than one."""
     found: dict[str, set[str]] = {}
     for one in data.get("packages", ()):
-        if isinstance(one, dict) and "wheels" in one:
+        if isinstance(one, dict) and "version" in one:
             found.setdefault(canonicalize_name(str(one.get("name"))), set()).add(str(one.get("version")))
     return {name: next(iter(some)) for name, some in found.items() if len(some) == 1}
 

@@ -53,7 +53,9 @@ def lock_one(run: Run, job: Job, stack: ExitStack, *, upgrade: bool) -> Locked:
         if not law.own and not any(one.requirements or one.sources for one in wanted.values()):
             return Locked(job=job, status="skipped", note="it has no dependencies")
         before = _before(law, place)
-        warnings = [one for asked in wanted.values() for one in asked.warnings]
+        warnings = [
+            one for asked in wanted.values() for one in asked.warnings if one.code is not Code.UNPINNED
+        ]
         path = job.sources / lock_name(job.name)
         digests = {target: lockfile.asked(one, place) for target, one in wanted.items()}
         kept = Locked(job=job, status="kept", path=path, packages=len(before.get("packages", ())))
@@ -93,7 +95,8 @@ def _serves(data: Mapping[str, Any], target: Target, place: Place) -> bool:
         locked = choose(data, target, folder=place.entry, where=Where(), hint="")
     except BundleError:
         return False
-    return not pick(locked.candidates, target, {})[1]
+    built = {one.name for one in locked.candidates if one.sdist is not None}
+    return built.issuperset(one.name for one in pick(locked.candidates, target, {})[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +149,9 @@ class _Locker:
         wheels = tuple(replace(wheel, hashes=promised(wheel, allowed)) for wheel in found.wheels)
         told = (one for one in found.warnings if one.code is Code.SKIP_UNUSED)
         origins = found.local.origins
-        return Resolved(target=target, digest=digest, wheels=wheels, origins=origins), told
+        built = {wheel.name: self.run.store.sdist_of(wheel) for wheel in wheels if wheel.name not in origins}
+        sdists = {name: source for name, source in built.items() if source is not None}
+        return Resolved(target=target, digest=digest, wheels=wheels, origins=origins, sdists=sdists), told
 
 
 def _holding(wanted: Requirements, versions: Mapping[str, str]) -> Requirements:

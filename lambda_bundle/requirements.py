@@ -230,7 +230,7 @@ def _read_project(question: Question) -> Requirements:
         code=Code.UNPINNED,
         message="nothing pins what it asks for: another day may bring other versions",
         where=question.where,
-        hint="lock it, with `uv lock` for example, and keep the lock with the sources",
+        hint="lock it, with `invoke lock` or `uv lock` for example, and keep the lock with the sources",
         severity="warning",
     )
     pinning = (warning,) if found.requirements or sources else ()

@@ -240,6 +240,10 @@ class Store:
             raise _relocate(error, asked, wanted) from None
         return replace(found, local=local) if local != NOTHING_LOCAL else found
 
+    def sdist_of(self, wheel: Wheel) -> Source | None:
+        """The source distribution that a wheel was built of; None for what nothing was built for."""
+        return self._builder.sdist_of(wheel)
+
     def tree(self, found: DependencySet, order: Order) -> dict[str, Path]:
         """Where each file of a set is on disk; a set that was damaged is made anew first."""
         if found.key:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from localcode import archive, commit, project, repository
 from packaging.pylock import Pylock
 from projects import TASKS, Project, functions
-from wheelhouse import Wheelhouse
+from test_local_code import released
+from wheelhouse import Wheelhouse, sha256
 from workshop import Workshop
 
 from lambda_bundle import BundleError, Code, Problem, load, plan
@@ -572,6 +573,40 @@ def test_an_archive_has_its_hash(shop: Shop, tmp_path: Path) -> None:
     assert shop.wheels(locked=True) == ["far-1.0-py3-none-any.whl"]
 
 
+def test_a_source_distribution_that_may_be_built(shop: Shop, wheelhouse: Wheelhouse, tmp_path: Path) -> None:
+    packed = released(wheelhouse, tmp_path, "old", "1.5", requires=["pure"])
+    shop.write({"src/requirements.txt": "old\n"})
+    for values in ({"backend": "pip", "sdists": ["old"]}, {"sdists": ["old"]}):
+        shop.declare({"api": values})
+        shop.bundle()  # what is kept of it is no matter
+    (old, *_) = tomli.loads(shop.lock())["packages"]
+    kind, _, value = sha256(packed).partition(":")
+    assert (old["name"], old["version"], old["sdist"]["hashes"]) == ("old", "1.5", {kind: value})
+    assert shop.versions() == {"old": "1.5", "other": "2.0", "pure": "1.0"}
+    released(wheelhouse, tmp_path, "old", "1.6")
+    shop.keeps()
+    for backend in BACKENDS:
+        shop.declare({"api": {"backend": backend, "sdists": ["old"]}})
+        assert "old-1.5-py3-none-any.whl" in shop.wheels(locked=True)
+    problem = shop.refuses(upgrade=True)
+    assert (problem.code, 'backend = "uv"' in (problem.hint or "")) == (Code.UNLOCKABLE, True)
+    shop.declare({"api": {}})
+    assert shop.problem().code is Code.SOURCE_ONLY
+
+
+def test_a_project_without_a_lock(shop: Shop) -> None:
+    """It is resolved with a warning; with a lock there is none."""
+    (shop.root / "src/requirements.txt").unlink()
+    text = '[project]\nname = "x"\nversion = "1"\ndependencies = ["pure"]\n'
+    text += '[dependency-groups]\nmore = ["other"]\n'
+    shop.write({"src/pyproject.toml": text})
+    assert [one.code for one in shop.bundle()["api"].problems] == [Code.UNPINNED]
+    shop.lock()
+    assert shop.wheels(locked=True) == [OTHER, PURE]
+    shop.declare({"api": {"groups": ["more"]}})
+    assert shop.problem().code is Code.LOCK_STALE
+
+
 # --- what no lock can hold
 
 
@@ -601,7 +636,7 @@ def test_credentials_are_left_out_or_refused() -> None:
 
 
 def test_hashes_that_nobody_knows() -> None:
-    assert "pip" in (unlockable(resolved(sha256=None)).hint or "")
+    assert "uv" in (unlockable(resolved(sha256=None)).hint or "")
     text = render(resolved(sha256=None, hashes=(f"sha512:{'ab' * 64}",)), Paper(name="x", folder=Path()))
     assert f'sha512 = "{"ab" * 64}"' in text
     unlockable(resolved(sha256=None, hashes=(f"sha512:{'ab' * 64}", f"sha512:{'cd' * 64}")))
@@ -662,3 +697,29 @@ def test_a_lock_that_cannot_be_made(repo: Project) -> None:
     assert "error[PythonLocalBundlingPackageNotFound]" in ran.err
     assert not (repo.root / "src/pylock.api.toml").exists()
     assert not (repo.root / "dist").exists()
+
+
+# --- the real index
+
+
+@pytest.mark.index
+def test_real_packages(tmp_path: Path, clean_environ: dict[str, str]) -> None:
+    """A function and a layer for two runtimes: locked with one backend, and bundled alike with both."""
+    shop = Shop(tmp_path / "repo", {**clean_environ, "LAMBDA_BUNDLE_CACHE": str(tmp_path / "cache")})
+    shop.write({"src/app.py": HANDLER, "src/requirements.txt": "requests\ncharset-normalizer\n"})
+    shop.write({"common/requirements.txt": "pydantic\n"})
+    found = {}
+    for locking, bundling in (BACKENDS, BACKENDS[::-1]):
+        layer = {"entry": "common", "runtimes": ["python3.10", "python3.13"]}
+        shop.declare({"api": {"backend": locking}}, {"common": {**layer, "backend": locking}})
+        assert {one.status for one in shop.ended().values()} <= {"locked", "kept"}
+        shop.declare({"api": {"backend": bundling}}, {"common": {**layer, "backend": bundling}})
+        found[bundling] = shop.build(locked=True)
+        texts = [path.read_text(encoding="utf-8") for path in sorted(shop.root.rglob("pylock.*.toml"))]
+        assert all(str(tmp_path) not in text for text in texts)
+        assert len(texts) == 2
+    assert found["uv"] == found["pip"]
+    names = set(found["uv"]["common"])
+    assert any(name.endswith(".cpython-310-aarch64-linux-gnu.so") for name in names)
+    assert any(name.endswith(".cpython-313-aarch64-linux-gnu.so") for name in names)
+    assert "python/lib/python3.10/site-packages/exceptiongroup/__init__.py" not in names

@@ -235,6 +235,55 @@ def test_rotated_credentials_find_what_is_kept(private: Private) -> None:
     assert len(private.kept) >= 3  # a set for each backend, and at least a pack
 
 
+@pytest.mark.parametrize(
+    ("head", "line", "environ"),
+    [
+        ('[index]\nurl = "http://build:${{TOKEN}}@{host}/simple"', "", {"TOKEN": PASSWORD}),
+        ("", "--index-url http://build:${{TOKEN}}@{host}/simple\n", {"TOKEN": quote(PASSWORD, safe="")}),
+        (
+            "",
+            "",
+            dict.fromkeys(("UV_DEFAULT_INDEX", "PIP_INDEX_URL"), "http://build:{password}@{host}/simple"),
+        ),
+    ],
+    ids=["index table", "requirements", "environment"],
+)
+def test_locks(head: str, line: str, environ: Mapping[str, str], private: Private) -> None:
+    """They hold the addresses without credentials; those come from where they came from before."""
+    words = {"host": private.host, "password": quote(PASSWORD, safe="")}
+    private.declare(head.format(**words), {"api": f"{line.format(**words)}top\n"})
+    environ = {name: value.format(**words) for name, value in environ.items()}
+    ran = private.project.script("lock", "--all", **environ)
+    assert ran.code == 0, ran.err
+    for backend in BACKENDS:
+        text = (private.root / f"repo/api/pylock.api-{backend}.toml").read_text(encoding="utf-8")
+        assert f'url = "http://{private.host}/files/top-1.0-py3-none-any.whl"' in text
+    assert leaks(private.root / "repo") == []
+    for name in ("kept", "uv-cache", "pip-cache"):
+        shutil.rmtree(private.root / name, ignore_errors=True)
+    assert private.built("--locked", **environ) == BOTH
+    assert private.project.script("lock", "--all", **environ).err.splitlines()[-1] == "2 up to date"
+
+
+def test_locks_outlast_other_passwords(private: Private) -> None:
+    """A digest of what was asked for has none of it."""
+    private.declare("", {"api": f"--index-url {at(private.host, 'build:${TOKEN}@')}\ntop\n"})
+    assert private.project.script("lock", "--all", TOKEN=quote(PASSWORD, safe="")).code == 0
+    private.index.credentials = f"{USER}:{ROTATED}"
+    assert private.built("--locked", TOKEN=quote(ROTATED, safe="")) == BOTH
+
+
+def test_locks_of_an_index_without_hashes(private: Private) -> None:
+    """uv fetches the wheels and knows; pip does not."""
+    private.index.promised = dict.fromkeys(WHEELS, "")
+    private.declare(f'[index]\nurl = "{at(private.host, "build:${TOKEN}@")}"', {"api": "top\n"})
+    ran = private.project.script("lock", "--all", "--json", TOKEN=PASSWORD)
+    uv, pip = ran.data["locks"]
+    assert (uv["status"], pip["status"]) == ("locked", "failed")
+    assert [one["code"] for one in pip["problems"]] == [Code.UNLOCKABLE.value]
+    assert not (private.root / "repo/api/pylock.api-pip.toml").exists()
+
+
 # --- who may not, and what else goes wrong
 
 
