@@ -37,7 +37,8 @@ def bundle(
     `environ` is the environment of hooks and backends (default: this process's). `known` holds every name
     that `bundles.toml` declares: rows of others leave the manifest. With `offline` nothing is fetched, and
     what is in no cache fails; with `locked`, so does what no lock pins. Raises `BundleError` when the output
-    folder or its manifest cannot be read or written, and `KeyboardInterrupt` when interrupted, with every child ended and nothing half-written.
+    folder or its manifest cannot be read or written, and `KeyboardInterrupt` when interrupted, with every
+    child ended and nothing half-written.
     """
     environ = dict(os.environ if environ is None else environ)
     progress = progress or Progress()

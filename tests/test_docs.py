@@ -40,6 +40,8 @@ from lambda_bundle.binaries import inspect, judge
 from lambda_bundle.console import Printer
 from lambda_bundle.errors import BundleError, Where
 from lambda_bundle.foreign import refuse_on
+from lambda_bundle.lock import Wheel
+from lambda_bundle.lockfile import Paper, Resolved, render
 from lambda_bundle.models import schema
 from lambda_bundle.stage import DEFAULT_EXCLUDES
 from lambda_bundle.targets import RUNTIMES, Target
@@ -320,7 +322,11 @@ def compare(page: Path, shown: str, actual: str) -> None:
 @pytest.mark.parametrize(
     "page", dict.fromkeys(block.page for block in of_language("console")), ids=lambda page: page.name
 )
-def test_console_examples(page: Path, tmp_path: Path, environ: dict[str, str]) -> None:
+def test_console_examples(
+    page: Path, tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse
+) -> None:
+    """The index that they are run with has one package, six."""
+    wheelhouse.wheel("six", "1.17.0")
     ran = 0
     for folders in re.findall("<!-- folders: (.*) -->", page.read_text(encoding="utf-8")):
         for folder in folders.split():
@@ -386,6 +392,31 @@ def on_windows() -> None:
         refuse_on("win32", "poetry")
     except BundleError as error:
         Printer().problems(one.at(name="api", stage="requirements") for one in error.problems)
+
+
+def hashless() -> None:
+    """A wheel of an index that gives no hashes."""
+    url = "https://packages.example.com/six-1.17.0-py3-none-any.whl"
+    file = url.rpartition("/")[2]
+    wheel = Wheel(name="six", version="1.17.0", filename=file, url=url, sha256=None)
+    found = Resolved(target=Target("python3.13", "arm64"), digest="", wheels=(wheel,), origins={})
+    try:
+        render([found], Paper(name="api", folder=Path("api")))
+    except BundleError as error:
+        Printer().problems(one.at(name="api", stage="requirements") for one in error.problems)
+
+
+def locked_twice() -> None:
+    """Something comes in that does not go with what is locked."""
+    for requirements in ("six", "six\nlegacy"):
+        Path("api/requirements.txt").write_text(f"{requirements}\n", encoding="utf-8")
+        Program(namespace=ns).run(["invoke", "lock", "--all"], exit=False)
+
+
+def two_sixes(house: Wheelhouse) -> None:
+    house.wheel("six", "1.16.0")
+    house.wheel("six", "1.17.0")
+    house.wheel("legacy", requires=["six<1.17"])
 
 
 PROJECT = '[project]\nname = "api"\nversion = "0.1"\nrequires-python = ">=3.10"\ndependencies = ["{}"]\n'
@@ -688,6 +719,8 @@ EXAMPLES = {
         files={"api/pylock.toml": PYLOCK + 'dependency-groups = ["aws", "dev"]\n'},
     ),
     Code.WINDOWS_EXPORT_UNSUPPORTED: Example(command=on_windows),
+    Code.UNLOCKABLE: Example(command=hashless),
+    Code.LOCK_ANEW: Example(command=locked_twice, requirements="six", wheels=two_sixes),
     Code.UNPINNED: Example(
         files={"api/pyproject.toml": PROJECT.format("six")},
         wheels=lambda house: house.wheel("six", "1.17.0"),
