@@ -15,8 +15,11 @@ from urllib.parse import urlsplit
 
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.indexes import Index, expand, passwords
+from lambda_bundle.jobs import Job
 from lambda_bundle.process import mask
+from lambda_bundle.registries import Registries, find
 from lambda_bundle.reqfile import Options, Requirements
+from lambda_bundle.targets import Target
 
 _PATHS = (
     *("UV_CONFIG_FILE", "UV_CACHE_DIR", "PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_CERT", "PIP_CLIENT_CERT"),
@@ -40,19 +43,75 @@ _PLACES = {
 _ABSOLUTE = re.compile(r"([\w.-]*=)?[A-Za-z][A-Za-z0-9+.-]+:|~|[A-Za-z]:[\\/]")
 
 
-def add(wanted: Requirements, index: Index, *, root: Path, environ: Mapping[str, str]) -> Requirements:
+def add(wanted: Requirements, job: Job, target: Target, environ: Mapping[str, str]) -> Requirements:
+    """The requirements with the indexes of `[index]`, and of the project's own configuration of uv.
+
+    uv gets the latter as they are; pip gets those of a uv project alone, for what is locked there. Raises
+    `BundleError` for variables that are not set, for folders that do not exist, and for packages that must
+    come from one index where pip is to choose.
+    """
+    wanted = with_index(wanted, job.index, root=job.root, environ=environ)
+    if _is_empty(wanted):
+        return wanted
+    registries = find(job.sources, environ, target.markers)
+    return wanted if registries is None else _with_project(wanted, registries, job.backend, environ)
+
+
+def _with_project(
+    wanted: Requirements, registries: Registries, backend: str, environ: Mapping[str, str]
+) -> Requirements:
+    options, names = wanted.options, {one.name for one in wanted.requirements}
+    # In uv, sources belong to a pyproject.toml: they mean nothing for a requirements file.
+    declared = any(path.name == "pyproject.toml" for path in wanted.files)
+    pins = {name: index for name, index in registries.pins.items() if declared and name in names}
+    if backend == "uv":
+        return replace(wanted, options=replace(options, uv=registries.lines(), pins=tuple(pins.items())))
+    if pins:
+        raise BundleError(*(_pinned(name, index) for name, index in pins.items()))
+    if not declared and not wanted.candidates:
+        return wanted
+    default, others = registries.urls(environ)
+    options = replace(
+        options,
+        index_url=options.index_url or (None if options.no_index else default),
+        extra_index_urls=_unique(*options.extra_index_urls, *others),
+        find_links=_unique(*options.find_links, *registries.links(environ)),
+    )
+    known = (default or "", *others)
+    return replace(
+        wanted, options=options, secrets=wanted.secrets | {one for url in known for one in passwords(url)}
+    )
+
+
+def _pinned(name: str, index: str) -> Problem:
+    return Problem(
+        code=Code.INDEX_UNSUITABLE,
+        message=f"{name} must come from the index {index} ([tool.uv.sources]), and pip cannot be held to one",
+        hint='lock the project (`uv lock`), or use backend = "uv"',
+    )
+
+
+def _is_empty(wanted: Requirements) -> bool:
+    return not wanted.requirements and not wanted.sources and not wanted.candidates
+
+
+def _unique(*values: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def with_index(wanted: Requirements, index: Index, *, root: Path, environ: Mapping[str, str]) -> Requirements:
     """The requirements with the indexes of `[index]`, whose folders are relative to `root`.
 
     Raises `BundleError` for variables that are not set and folders that do not exist.
     """
-    if not wanted.requirements and not wanted.sources and not wanted.candidates:
+    if _is_empty(wanted):
         return wanted
     found, own = expand(index, root, environ), wanted.options
     options = replace(
         own,
         index_url=own.index_url or (None if own.no_index else found.url),
-        extra_index_urls=tuple(dict.fromkeys((*own.extra_index_urls, *found.extra))),
-        find_links=tuple(dict.fromkeys((*own.find_links, *found.links))),
+        extra_index_urls=_unique(*own.extra_index_urls, *found.extra),
+        find_links=_unique(*own.find_links, *found.links),
     )
     _check(options)
     return replace(wanted, options=options, secrets=wanted.secrets | found.secrets)

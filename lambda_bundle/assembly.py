@@ -409,7 +409,7 @@ class Assembly:
         wanted = gather(law, place, job.selection, target, self._run.work(job, self._environ))
         if self._run.locked and not wanted.is_pinned:
             raise _unlocked(law, place, job.name)
-        return access.add(wanted, job.index, root=job.root, environ=self._environ)
+        return access.add(wanted, job, target, self._environ)
 
 
 def _unlocked(law: Law, place: Place, name: str) -> BundleError:

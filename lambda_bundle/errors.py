@@ -71,6 +71,7 @@ class Code(str, Enum):
     HASH_MISSING = f"{PREFIX}HashMissing"
     INDEX_UNREACHABLE = f"{PREFIX}IndexUnreachable"
     INDEX_UNAUTHORIZED = f"{PREFIX}IndexUnauthorized"
+    INDEX_UNSUITABLE = f"{PREFIX}IndexUnsuitable"
     OFFLINE = f"{PREFIX}Offline"
     # commands
     COMMAND_FAILED = f"{PREFIX}CommandFailed"

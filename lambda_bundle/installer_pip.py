@@ -151,14 +151,13 @@ class Pip:
 
     def _build(self, arguments: list[str], work: Work) -> Completed:
         """Run what may build, on and for this host."""
-        environ = {**_ENVIRONMENT, **(_OFFLINE if work.offline else {}), **BUILD_ENVIRONMENT}
+        environ = {**_ENVIRONMENT, **BUILD_ENVIRONMENT}
         return work.run([*self._command, *arguments], **environ)
 
     def _run(self, arguments: list[str], target: Target, work: Work) -> Completed:
         # --only-binary does not keep pip from building what a distribution requires by URL. A build has pip
         # run once more, for its tools, and that one ends when the environment asks for some Python version.
-        environ = {**_ENVIRONMENT, **(_OFFLINE if work.offline else {})}
-        return work.run([*self._command, *arguments], **environ, PIP_PYTHON_VERSION=target.full_version)
+        return work.run([*self._command, *arguments], **_ENVIRONMENT, PIP_PYTHON_VERSION=target.full_version)
 
     def _solve(
         self,
@@ -276,13 +275,6 @@ _ENVIRONMENT = {
     "PIP_NO_COLOR": "1",
     "PIP_QUIET": "0",
 }
-_OFFLINE = {
-    # pip has no switch for it. Without indexes, what is left to fetch are URLs, and they end at a proxy that
-    # is not there; what pip has in its own cache is served before that.
-    "PIP_NO_INDEX": "1",
-    "PIP_PROXY": "http://127.0.0.1:9",
-    "PIP_RETRIES": "0",
-}
 
 
 def _asked_for(output: str, wanted: Requirements) -> bool:
@@ -355,8 +347,9 @@ def _failure(completed: Completed, wanted: Requirements, work: Work) -> BundleEr
 
 _WHEEL = re.compile(r"[^\s/\"']+\.whl\b")
 _UNREACHABLE = re.compile(
-    r"Could not fetch URL (?!\S+ 404)|Exceeded \d+ redirects|HTTP error|Max retries exceeded"
-    r"|incomplete-download|connection-failed|connection-timeout|ssl-missing|ssl-verification-failed|NewConnectionError|ReadTimeout"
+    r"is not a trusted or secure host|Could not fetch URL (?!\S+ 404)|Exceeded \d+ redirects|HTTP error"
+    r"|Max retries exceeded|incomplete-download|connection-failed|connection-timeout|ssl-missing"
+    r"|ssl-verification-failed|NewConnectionError|ReadTimeout"
 )
 
 

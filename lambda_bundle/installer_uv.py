@@ -17,6 +17,8 @@ from typing import Any
 
 import tomli
 from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
+from packaging.requirements import Requirement as Declared
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from lambda_bundle.errors import BundleError, Where
@@ -94,13 +96,13 @@ class Uv:
         self, wheels: tuple[Wheel, ...], wanted: Requirements, target: Target, into: Path, work: Work
     ) -> None:
         """See `Installer.install`; one command for each family of platforms."""
-        work.write("pyproject.toml", _project(wanted.options))
+        reach = _reach(wanted.options, work)  # where a wheel is, is known, but not with which credentials
         allowed = allowed_hashes(wanted)
         for family, members in _families(wheels).items():
             place = _PERMISSIVE[family].format(machine=target.machine)
             name = work.write(f"pylock.{family}.toml", _lock(members, allowed))
             arguments = install_arguments(target, place, into, name, options=wanted.options)
-            completed = self._run(arguments, wanted, work)
+            completed = self._run(arguments, wanted, work, **reach)
             if completed.code:
                 raise _failure(completed, wanted)
 
@@ -121,37 +123,35 @@ class Uv:
         """See `Installer.fetch`; it is built on the way, and what is installed is a wheel unpacked."""
         if source.name is None:
             raise unnamed(source)
-        work.write("pyproject.toml", _project(wanted.options))
+        reach = _reach(wanted.options, work)
         work.write("sdist.txt", [archive_line(source)])
         arguments = fetch_arguments(source.name, into / "tree", options=wanted.options)
         # For `Requires-Python` alone: the Python that builds is this one, and a wheel may be for it alone.
         told = ["--python-version", target.full_version]
-        completed = self._run([*arguments, *told], wanted, work, **_BUILD)
+        completed = self._run([*arguments, *told], wanted, work, **reach, **_BUILD)
         if _FOR_THE_HOST.search(completed.output):  # what is wrong with it is told with more of it in view
-            completed = self._run(arguments, wanted, work, **_BUILD)
+            completed = self._run(arguments, wanted, work, **reach, **_BUILD)
         if completed.code:
             raise _failure(completed, NO_REQUIREMENTS)
         return into / "tree"
 
     def build(self, project: Path, into: Path, wanted: Requirements, work: Work) -> None:
         """See `Installer.build`."""
-        work.write("pyproject.toml", _project(wanted.options))
+        reach = _reach(wanted.options, work)
         arguments = build_arguments(project, into, options=wanted.options)
-        completed = self._run(arguments, wanted, work, **_BUILD)
+        completed = self._run(arguments, wanted, work, **reach, **_BUILD)
         if completed.code:
             raise _failure(completed, NO_REQUIREMENTS)
 
-    def _run(self, arguments: list[str], wanted: Requirements, work: Work, **told: str) -> Completed:
+    def _run(self, arguments: list[str], wanted: Requirements, work: Work, **environ: str) -> Completed:
         # As in pip, the --index-url of a requirements file outdoes the environment; it may hold a password.
-        url = wanted.options.index_url
-        environ = {"UV_DEFAULT_INDEX": url} if url else {}
-        if work.offline:
-            environ["UV_OFFLINE"] = "1"
+        if wanted.options.index_url:
+            environ["UV_DEFAULT_INDEX"] = wanted.options.index_url
         if any(one.url and "?" in one.url for one in wanted.requirements):
             # A query most often is a secret, and uv notes it in its cache, readable for everyone.
             environ["UV_CACHE_DIR"] = str(work.folder / "uv-cache")
         # One after the other: where two wheels bring the same path, uv's threads race for it.
-        return work.run([self._command, *arguments], **environ, **told, UV_CONCURRENT_INSTALLS="1")
+        return work.run([self._command, *arguments], **environ, UV_CONCURRENT_INSTALLS="1")
 
     def _compile(
         self,
@@ -203,11 +203,13 @@ class Uv:
         constraints: Iterable[str] = (),
         environments: Iterable[str] = (),
     ) -> tuple[Completed, tuple[Candidates, ...] | None]:
+        lines = tuple(lines)
         work.write("requirements.in", [*index_lines(wanted.options), *lines])
         work.write("constraints.txt", constraints)
         # A project of its own: nothing leaks in from the [tool.uv] of the folder that we are called from, and
         # `environments` makes a universal resolution one for exactly this target.
-        work.write("pyproject.toml", ["[tool.uv]", f"environments = {json.dumps(list(environments))}"])
+        settings = ["[tool.uv]", f"environments = {json.dumps(list(environments))}", *wanted.options.uv]
+        work.write("pyproject.toml", [*settings, *_pinned(lines, wanted.options)])
         (work.folder / "pylock.toml").unlink(missing_ok=True)
         completed = self._run(arguments, wanted, work)
         if completed.code:
@@ -370,12 +372,27 @@ def _lock(wheels: Iterable[Wheel], allowed: Mapping[str, tuple[str, ...]]) -> li
     return lines
 
 
-def _project(options: Options) -> list[str]:
-    """The indexes for an installation: where a wheel is, is known, but not with which credentials."""
+def _reach(options: Options, work: Work) -> dict[str, str]:
+    """The variables that name the indexes of the requirements; those of the project are written down."""
+    work.write("pyproject.toml", ["[tool.uv]", *options.uv])
+    indexes = [*options.extra_index_urls, work.environ.get("UV_INDEX", "")]
+    links = [*map(location, options.find_links), work.environ.get("UV_FIND_LINKS", "")]
+    reach = {"UV_INDEX": " ".join(filter(None, indexes)), "UV_FIND_LINKS": ",".join(filter(None, links))}
+    return {name: value for name, value in reach.items() if value}
+
+
+def _pinned(lines: Iterable[str], options: Options) -> list[str]:
+    """A project that depends on what must come from one index: only there does uv know such a thing."""
+    pins = dict(options.pins)
+    names = {line: canonicalize_name(Declared(line).name) for line in lines} if pins else {}
+    dependencies = [line for line, name in names.items() if name in pins and " @ " not in line]
+    if not dependencies:
+        return []
     return [
-        "[tool.uv]",
-        f"extra-index-url = {json.dumps(options.extra_index_urls)}",
-        f"find-links = {json.dumps([location(place) for place in options.find_links])}",
+        *("[project]", 'name = "lambda-bundle"', 'version = "0"'),
+        f"dependencies = {json.dumps(dependencies)}",
+        "[tool.uv.sources]",
+        *(f"{name} = {{ index = {json.dumps(index)} }}" for name, index in pins.items()),
     ]
 
 
@@ -404,7 +421,8 @@ def listing_arguments(options: Options, python: str) -> list[str]:
 
 def _compile(options: Options) -> list[str]:
     return [
-        *("pip", "compile", "requirements.in", "--constraints", "constraints.txt"),
+        *("pip", "compile", "requirements.in", *(["pyproject.toml"] if options.pins else [])),
+        *("--constraints", "constraints.txt"),
         *("--format", "pylock.toml", "--output-file", "pylock.toml", "--no-header", "--no-annotate"),
         *_common(),
         *(["--prerelease", "allow"] if options.pre else []),

@@ -25,6 +25,16 @@ _SHOWN = 12
 """How many wheels of a package an error lists."""
 
 
+_OFFLINE = {
+    "UV_OFFLINE": "1",
+    # pip has no switch for it. Without indexes, what is left to fetch are URLs, and they end at a proxy that
+    # is not there; what pip has in its own cache is served before that.
+    "PIP_NO_INDEX": "1",
+    "PIP_PROXY": "http://127.0.0.1:9",
+    "PIP_RETRIES": "0",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What a backend needs around it: the run's children, the environment, and a private empty folder."""
@@ -43,7 +53,7 @@ class Work:
         return self.children.run(
             command,
             cwd=self.folder,
-            environ={**self.environ, **environ},
+            environ={**self.environ, **(_OFFLINE if self.offline else {}), **environ},
             timeout=self.timeout,
             secrets=self.secrets,
         )
@@ -359,15 +369,20 @@ def offline(missing: str | None, wanted: Requirements) -> BundleError:
 
 
 def unreachable(output: str) -> BundleError:
-    """The error for an index that does not answer."""
-    return BundleError(
-        Problem(
-            code=Code.INDEX_UNREACHABLE,
-            message="a package index or file could not be fetched",
-            hint="check the network, the proxy and the address of the index; then run it again",
-            detail=output,
-        )
-    )
+    """The error for an index that does not answer, or not as itself."""
+    message = "a package index or file could not be fetched"
+    hint = "check the network, the proxy and the address of the index; then run it again"
+    if _UNTRUSTED.search(output):
+        message = "the certificate of a package index is not trusted"
+        hint = "name the certificate authority: SSL_CERT_FILE for uv, PIP_CERT for pip"
+    elif _INSECURE.search(output):
+        message = "pip trusts no index without TLS, except on this machine"
+        hint = "write https://, or allow the host with a line --trusted-host HOST in the requirements"
+    return BundleError(Problem(code=Code.INDEX_UNREACHABLE, message=message, hint=hint, detail=output))
+
+
+_UNTRUSTED = re.compile(r"invalid peer certificate|CERTIFICATE_VERIFY_FAILED|certificate verify failed")
+_INSECURE = re.compile(r"is not a trusted or secure host")
 
 
 def unauthorized(output: str) -> BundleError:

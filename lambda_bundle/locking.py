@@ -140,7 +140,7 @@ class _Locker:
 
     def _one(self, target: Target, wanted: Requirements, digest: str) -> tuple[Resolved, Iterable[Problem]]:
         job = self.job
-        wanted = access.add(wanted, job.index, root=job.root, environ=self.environ)
+        wanted = access.add(wanted, job, target, self.environ)
         order = self.run.order(
             job, target, wanted, environ=self.environ, without=frozenset(), place=self.place
         )

@@ -64,6 +64,10 @@ class Options:
     require_hashes: bool
     """Asked for, or switched on by any `--hash`, even in a line whose marker does not hold; not by the hash
     in a URL (pip's rule)."""
+    uv: tuple[str, ...] = ()
+    """Lines for uv below its `[tool.uv]`: the indexes of the project's own configuration."""
+    pins: tuple[tuple[str, str], ...] = ()
+    """Packages that must come from an index in these lines: their names, normalized, and the index's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ ORDER = [
     # running commands
     *("process", "hooks"),
     # from requirements to wheels
-    *("lock", "reqfile", "access", "installed", "needs", "unpack", "installers"),
+    *("lock", "reqfile", "registries", "access", "installed", "needs", "unpack", "installers"),
     *("projects", "pylock", "lockfile", "uvlock", "exports", "foreign"),
     *("installer_uv", "installer_pip", "backends", "resolutions"),
     # whether binaries load on a target
@@ -55,7 +55,7 @@ ROOMS = {
     "rich": {"console"},
     "ruff": {"syntax"},
     "subprocess": {"process"},
-    "tomli": {"config", "installer_uv", "positions", "projects", "local"},
+    "tomli": {"config", "installer_uv", "positions", "projects", "registries", "local"},
     "tomli_w": {"lockfile"},
     "uv": {"exports"},
 }

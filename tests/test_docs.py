@@ -545,6 +545,14 @@ EXAMPLES = {
         toml=FUNCTION + '[index]\nurl = "https://build:${INDEX_TOKEN}@packages.example.com/simple"\n',
         requirements="six==1.17.0",
     ),
+    Code.INDEX_UNSUITABLE: Example(
+        toml=FUNCTION + 'backend = "pip"\n',
+        files={
+            "api/pyproject.toml": '[project]\nname = "api"\nversion = "1"\ndependencies = ["torch"]\n'
+            '[[tool.uv.index]]\nname = "pytorch"\nurl = "https://packages.example.com/cpu"\nexplicit = true\n'
+            '[tool.uv.sources]\ntorch = { index = "pytorch" }\n'
+        },
+    ),
     Code.OFFLINE: Example(
         command="bundle --all --offline",
         requirements="six==1.17.0",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_bundle import BundleError, Code, Problem, Where, load, plan
-from lambda_bundle.access import add, rooted, secrets
+from lambda_bundle.access import rooted, secrets, with_index
 from lambda_bundle.indexes import NO_INDEX, Address, Index, expand
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements, read
 from lambda_bundle.targets import Target
@@ -195,14 +195,14 @@ def test_requirements_are_nearer(text: str, url: str | None, tmp_path: Path) -> 
     index = Index(url=address("https://common/simple"), extra=(address("https://${HOST}/simple"),))
     extra = "--extra-index-url https://other/simple\n"
     environ = {"HOST": "third"}
-    options = add(wanted(tmp_path, extra + text), index, root=tmp_path, environ=environ).options
+    options = with_index(wanted(tmp_path, extra + text), index, root=tmp_path, environ=environ).options
     assert options.index_url == url
     assert options.extra_index_urls == ("https://other/simple", "https://third/simple")
 
 
 def test_nothing_is_looked_at_where_nothing_is_required(tmp_path: Path) -> None:
     index = Index(url=address("${NOT_SET}"))
-    assert add(NO_REQUIREMENTS, index, root=tmp_path, environ={}) is NO_REQUIREMENTS
+    assert with_index(NO_REQUIREMENTS, index, root=tmp_path, environ={}) is NO_REQUIREMENTS
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_addresses_that_cannot_be_understood_are_told_without_them(
     option: str, url: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BundleError) as caught:
-        add(wanted(tmp_path, f"{option} {url}\nsix\n"), NO_INDEX, root=tmp_path, environ={})
+        with_index(wanted(tmp_path, f"{option} {url}\nsix\n"), NO_INDEX, root=tmp_path, environ={})
     (problem,) = caught.value.problems
     assert problem.code is Code.INVALID_REQUIREMENT
     assert SECRET not in str(problem)
