@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
+import ssl
 import threading
 import zipfile
 from base64 import b64encode
@@ -72,8 +73,13 @@ class Index:
                 yield f'<a href="/files/{file.name}{fragment}"{_attributes(file)}>{file.name}</a>'
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of a client that hangs up, as one does that distrusts the certificate."""
+
+
 @contextmanager
-def serving(index: Index) -> Iterator[str]:
+def serving(index: Index, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve an index; gives the address of its host, such as 127.0.0.1:40000."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -100,7 +106,9 @@ def serving(index: Index) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             """Say nothing on stderr."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 import socket
+import ssl
+import subprocess
+import sys
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +22,7 @@ from urllib.parse import quote
 import pytest
 from loopback import Index, serving
 from projects import HANDLER, TASKS, Project, Ran
+from uv import find_uv_bin
 from wheelhouse import Wheelhouse
 
 from lambda_bundle import Code
@@ -222,6 +228,67 @@ def test_relative_paths_in_variables(private: Private) -> None:
     assert not (private.root / "repo/api/wheels").exists()
 
 
+# --- what uv's configuration of a project says
+
+HOUSE = {"UV_INDEX_HOUSE_USERNAME": USER, "UV_INDEX_HOUSE_PASSWORD": PASSWORD}
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Iterator[str]:
+    """An index for everyone, with other versions of the same packages."""
+    house = Wheelhouse(tmp_path / "public")
+    house.folder.mkdir()
+    for name in ("top", "dep"):
+        house.wheel(name, "9.0")
+    with serving(Index(folder=house.folder)) as host:
+        yield at(host)
+
+
+def lock(private: Private, folder: str, **environ: str) -> None:
+    """`uv lock`, as the user does it."""
+    ran = private.project.run(
+        [find_uv_bin(), "lock", "--python", sys.executable, "--no-progress", "--color", "never"],
+        cwd=folder,
+        **environ,
+    )
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize("explicit", [False, True])
+def test_lock_of_a_project_that_names_its_index(explicit: bool, private: Private, public: str) -> None:
+    """Both backends fetch from there with the variables that uv has for an index with a name."""
+    private.declare("", {"api": ""})
+    (private.root / "repo/api/requirements.txt").unlink()
+    flags = "explicit = true" if explicit else "default = true"
+    sources = 'top = { index = "house" }\ndep = { index = "house" }' if explicit else ""
+    private.project.write(
+        {
+            "api/pyproject.toml": '[project]\nname = "api"\nversion = "1"\nrequires-python = ">=3.9"\n'
+            f'dependencies = ["top", "dep"]\n[tool.uv.sources]\n{sources}\n'
+            f'[[tool.uv.index]]\nname = "house"\nurl = "{at(private.host)}"\n{flags}\n'
+        }
+    )
+    lock(private, "api", UV_DEFAULT_INDEX=public, **HOUSE) if explicit else lock(private, "api", **HOUSE)
+    environ = {"UV_DEFAULT_INDEX": public} if explicit else {}
+    assert private.built(**HOUSE, **environ) == BOTH
+    shutil.rmtree(private.root / "kept")
+    for name in ("uv-cache", "pip-cache"):
+        shutil.rmtree(private.root / name, ignore_errors=True)
+    codes = {result["problems"][0]["code"] for result in private.bundle("--json", **environ).data["results"]}
+    assert codes == {Code.INDEX_UNAUTHORIZED}
+
+
+@pytest.mark.parametrize("file", ["pyproject.toml", "api/uv.toml", "api/pyproject.toml"])
+def test_configuration_of_uv_above_a_requirements_file(file: str, private: Private, public: str) -> None:
+    """It is uv's own: pip does not read it."""
+    prefix = "" if file.endswith("uv.toml") else "tool.uv."
+    text = f'[[{prefix}index]]\nname = "house"\nurl = "{at(private.host)}"\n'
+    private.declare("", {"api": "top\n"})
+    private.project.write({file: text})
+    built = private.built(UV_DEFAULT_INDEX=public, PIP_INDEX_URL=public, **HOUSE)
+    assert built == {"api-uv": WHEELS, "api-pip": ["top-9.0-py3-none-any.whl"]}
+
+
 # --- what is kept
 
 
@@ -401,6 +468,31 @@ def test_what_works_beside_failures(case: str, backend: str, outcome: Outcome) -
     assert result["status"] == "built", result["problems"]
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl to make a certificate")
+def test_certificate_of_an_authority_of_ones_own(private: Private) -> None:
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=here"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    subprocess.run([*command.split(), *names], cwd=private.root, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(private.root / "cert.pem", private.root / "key.pem")
+    with serving(private.index, context) as host:
+        private.declare(f'[index]\nurl = "https://build:${{TOKEN}}@{host}/simple"', {"api": "top\n"})
+        for result in private.bundle("--json", TOKEN=PASSWORD).data["results"]:
+            assert [one["code"] for one in result["problems"]] == [Code.INDEX_UNREACHABLE]
+            assert result["problems"][0]["message"] == "the certificate of a package index is not trusted"
+        trusted = str(private.root / "cert.pem")
+        assert private.built(TOKEN=PASSWORD, SSL_CERT_FILE=trusted, PIP_CERT=trusted) == BOTH
+
+
+def test_host_that_pip_does_not_trust(private: Private) -> None:
+    """Not every address of this machine is one that pip knows for that."""
+    line = f"--index-url http://0.0.0.0:{private.host.partition(':')[2]}/simple\n"
+    private.declare("", {"api": f"{line}top\n"}, ("pip",))
+    (result,) = private.bundle("--json").data["results"]
+    (problem,) = result["problems"]
+    assert (problem["code"], "--trusted-host" in problem["hint"]) == (Code.INDEX_UNREACHABLE, True)
+
+
 # --- offline
 
 
@@ -446,3 +538,61 @@ def test_offline_with_a_folder_of_wheels(backend: str, private: Private) -> None
     private.declare(head, {"api": "top\n"}, (backend,))
     assert private.built("--offline", TOKEN=PASSWORD) == {f"api-{backend}": WHEELS}
     assert not private.index.asked
+
+
+# --- a server that others have written
+
+
+@pytest.fixture(scope="module")
+def pypiserver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command of pypiserver, from the real index, in an environment of its own."""
+    folder = tmp_path_factory.mktemp("pypiserver") / "venv"
+    uv, quietly = find_uv_bin(), ("--quiet", "--no-progress")
+    subprocess.run([uv, "venv", *quietly, "--python", sys.executable, str(folder)], check=True)
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    command = [uv, "pip", "install", *quietly, "--python", str(python), "pypiserver[passlib]>=2.3,<3"]
+    subprocess.run(command, check=True)
+    return python
+
+
+@pytest.mark.index
+def test_pypiserver(pypiserver: Path, private: Private) -> None:
+    """A password by variable and by netrc opens it; without one, and with another, it stays shut."""
+    digest = b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()  # noqa: S324 - htpasswd's format
+    (private.root / "htpasswd").write_text(f"{USER}:{{SHA}}{digest}\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["-i", "127.0.0.1", "-p", str(port), "-P", "htpasswd", "-a", "update,download,list"]
+    server = subprocess.Popen(
+        [str(pypiserver), "-m", "pypiserver", "run", *options, "--disable-fallback", "packages"],
+        cwd=private.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        answers(port)
+        host = f"127.0.0.1:{port}"
+        private.declare(f'[index]\nurl = "{at(host, "build:${TOKEN}@")}"', {"api": "top\n"})
+        for result in private.bundle("--json", TOKEN=ROTATED).data["results"]:
+            assert [one["code"] for one in result["problems"]] == [Code.INDEX_UNAUTHORIZED]
+        assert private.built(TOKEN=PASSWORD) == BOTH
+        kept = private.kept
+        netrc = private.root / "credentials"
+        netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+        private.declare(f'[index]\nurl = "{at(host)}"', {"api": "top\n"})
+        assert private.built(NETRC=str(netrc)) == BOTH
+        assert private.kept == kept
+        for result in private.bundle("--json").data["results"]:
+            assert [one["code"] for one in result["problems"]] == [Code.INDEX_UNAUTHORIZED]
+    finally:
+        server.kill()
+        server.wait()
+
+
+def answers(port: int) -> None:
+    """Wait until somebody listens."""
+    for _ in range(300):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.1)
+    pytest.fail("pypiserver does not start")
