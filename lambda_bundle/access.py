@@ -54,7 +54,10 @@ def add(wanted: Requirements, job: Job, target: Target, environ: Mapping[str, st
     if _is_empty(wanted):
         return wanted
     registries = find(job.sources, environ, target.markers)
-    return wanted if registries is None else _with_project(wanted, registries, job.backend, environ)
+    if registries is None:
+        return wanted
+    found = _with_project(wanted, registries, job.backend, environ)
+    return replace(found, files=tuple(dict.fromkeys((*found.files, *registries.files))))
 
 
 def _with_project(

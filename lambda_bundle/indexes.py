@@ -22,6 +22,7 @@ _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")  # one letter is a
 _USERINFO = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]+://)(?P<userinfo>[^/?#]*)@")
 _TOKEN = 20
 """Characters from which on a user's name without a password is taken for a secret."""
+_TELLING = re.compile("TOKEN|PASS|SECRET|KEY|AUTH|CRED|SIG|PWD")
 _ESCAPED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FROM_ENVIRONMENT = "write ${VARIABLE} in its place, and set that; or use netrc or a keyring"
 
@@ -141,6 +142,7 @@ def expand(index: Index, root: Path, environ: Mapping[str, str]) -> Addresses:
     secrets: set[str] = set()
 
     def fill(address: Address) -> str:
+        secrets.update(secret_values(address.text, environ))
         userinfo = _USERINFO.match(address.text)
         text = address.text
         if userinfo:
@@ -160,8 +162,6 @@ def expand(index: Index, root: Path, environ: Mapping[str, str]) -> Addresses:
             problems.append(_unset(name, where))
         elif any(char.isspace() or not char.isprintable() for char in found):
             problems.append(_unusable(name, where))
-        if "://" not in found:  # in a whole address, only the password is secret
-            secrets.update({found, _escaped(found), unquote(found)})
         return found
 
     url = fill(index.url) if index.url else None
@@ -176,6 +176,23 @@ def expand(index: Index, root: Path, environ: Mapping[str, str]) -> Addresses:
     if problems:
         raise BundleError(*dict.fromkeys(problems))
     return Addresses(url=url, extra=extra, links=links, secrets=frozenset(filter(None, secrets)))
+
+
+def secret_values(text: str, environ: Mapping[str, str]) -> frozenset[str]:
+    """What variables in addresses hold that is secret, in every form in which it may stand somewhere.
+
+    That is everything before an @ and in a query; elsewhere the name of the variable must say it: a host or a
+    path tells one index from another, and must not be masked.
+    """
+    names = set[str]()
+    for word in text.split():
+        rest = word.partition("//")[2]
+        inside = rest.rpartition("@")[0] + word.partition("?")[2]
+        names.update(_VARIABLE.findall(inside))
+        names.update(name for name in _VARIABLE.findall(word) if _TELLING.search(name))
+    values = {environ.get(name, "") for name in names}
+    plain = {value for value in values if value and "://" not in value}  # of an address, the password is
+    return frozenset(form for value in plain for form in (value, _escaped(value), unquote(value)))
 
 
 def _escaped(value: str) -> str:

@@ -41,6 +41,8 @@ class Registries:
     """`[[tool.uv.index]]`, in order, with absolute paths."""
     pins: Mapping[str, str]
     """The name of the index that a package must come from, by the package's normalized name."""
+    files: tuple[Path, ...] = ()
+    """What was read."""
 
     def lines(self) -> tuple[str, ...]:
         """As lines below `[tool.uv]`: settings, then tables."""
@@ -87,7 +89,17 @@ def find(folder: Path, environ: Mapping[str, str], markers: Mapping[str, str]) -
     pins = {**_pins(root, markers), **_pins(own, markers)}
     if not settings and not indexes:
         return None
-    return Registries(settings=_absolute(settings, base), indexes=tuple(_unique(indexes)), pins=pins)
+    files = (
+        folder / name
+        for folder in dict.fromkeys((base, own_folder))
+        for name in ("uv.toml", "pyproject.toml")
+    )
+    return Registries(
+        settings=_absolute(settings, base),
+        indexes=tuple(_unique(indexes)),
+        pins=pins,
+        files=tuple(path for path in files if path.is_file()),
+    )
 
 
 def _configurations(folder: Path) -> Iterator[tuple[Mapping[str, Any], Path]]:

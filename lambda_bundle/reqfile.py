@@ -23,6 +23,7 @@ from packaging.markers import InvalidMarker, Marker, UndefinedComparison, Undefi
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
+from lambda_bundle.indexes import secret_values
 from lambda_bundle.lock import Candidates, Source
 
 
@@ -80,7 +81,7 @@ class Requirements:
     files: tuple[Path, ...]
     """Every file that was read, in order."""
     secrets: frozenset[str] = field(repr=False)
-    """Passwords in URLs, and values of variables in lines with a URL: to be masked in all output."""
+    """Passwords in URLs, and values of variables that hold some: to be masked in all output."""
     sources: tuple[Source, ...] = ()
     """What has to be built to wheels before anything can be resolved."""
     candidates: tuple[Candidates, ...] = ()
@@ -320,9 +321,9 @@ class _Reader:
         """Fill in variables, by pip's rule: unset and empty ones stay as they are."""
         text = _VARIABLE.sub(lambda match: self.environ.get(match[1]) or match[0], written)
         if "://" in text:
-            values = [self.environ.get(name, "") for name in _VARIABLE.findall(written)]
             passwords = _PASSWORD.findall(text)
-            self.secrets.update(filter(None, (*values, *passwords, *map(unquote, passwords))))
+            self.secrets.update(filter(None, (*passwords, *map(unquote, passwords))))
+            self.secrets.update(secret_values(written, self.environ))
         return text
 
     def _line(self, line: _Line) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lambda_bundle import BundleError, Code, Problem, Where, load, plan
 from lambda_bundle.access import rooted, secrets, with_index
-from lambda_bundle.indexes import NO_INDEX, Address, Index, expand
+from lambda_bundle.indexes import NO_INDEX, Address, Index, expand, secret_values
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements, read
 from lambda_bundle.targets import Target
 
@@ -144,6 +144,18 @@ def test_the_password_of_a_whole_address_is_secret_and_the_rest_is_not() -> None
     found = expand(Index(url=address("${ALL}")), Path(), {"ALL": url})
     assert "p@ss/word" in found.secrets
     assert url not in found.secrets
+
+
+def test_a_host_and_a_path_are_no_secret() -> None:
+    environ = {
+        "HOST": "packages.example.com",
+        "REPO": "stable",
+        "TOKEN": "t0k3n",
+        "KEY": "k3y",
+        "QUERY": "s1gned",
+    }
+    text = "https://${TOKEN}@${HOST}/${REPO}/${KEY}/simple?x=${QUERY}"
+    assert secret_values(text, environ) == {"t0k3n", "k3y", "s1gned"}
 
 
 def test_variables_that_are_not_set_are_named_all_at_once(tmp_path: Path) -> None:

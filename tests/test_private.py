@@ -297,7 +297,7 @@ def test_rotated_credentials_find_what_is_kept(private: Private) -> None:
     private.built(TOKEN=PASSWORD)
     before = (private.kept, private.digests, dict(private.index.fetched))
     private.index.credentials = f"{USER}:{ROTATED}"
-    private.built(TOKEN=ROTATED)
+    private.built("--force", TOKEN=ROTATED)
     assert (private.kept, private.digests, dict(private.index.fetched)) == before
     assert len(private.kept) >= 3  # a set for each backend, and at least a pack
 
@@ -497,15 +497,28 @@ def test_host_that_pip_does_not_trust(private: Private) -> None:
 
 
 def test_offline_makes_no_request_and_finds_what_is_kept(private: Private) -> None:
-    private.declare(f'[index]\nurl = "{at(private.host, "build:${TOKEN}@")}"', {"api": "top\n"}, ("uv",))
-    first = private.built(TOKEN=PASSWORD)
+    private.declare(f'[index]\nurl = "{at(private.host, "build:${TOKEN}@")}"', {"api": "top\n"})
+    assert private.built(TOKEN=PASSWORD) == BOTH
     asked = private.index.asked.total()
     assert asked
-    assert private.built("--offline", TOKEN=PASSWORD) == first
-    assert private.built("--offline", TOKEN=ROTATED) == first
+    assert private.built("--offline", "--force", TOKEN=PASSWORD) == BOTH
+    assert private.built("--offline", "--force", TOKEN=ROTATED) == BOTH
     shutil.rmtree(private.root / "kept")  # uv has the wheels all the same
-    assert private.built("--offline", TOKEN=PASSWORD) == first
+    codes = {
+        one["name"]: one["status"]
+        for one in private.bundle("--offline", "--json", TOKEN=PASSWORD).data["results"]
+    }
+    assert codes == {"api-uv": "built", "api-pip": "failed"}
     assert private.index.asked.total() == asked
+
+
+def test_another_index_is_asked_anew(private: Private, public: str) -> None:
+    """What a variable names beside credentials tells one index from another."""
+    private.declare('[index]\nurl = "http://build:${TOKEN}@${HOST}/simple"', {"api": "top\n"})
+    assert private.built(TOKEN=PASSWORD, HOST=private.host) == BOTH
+    other = public.removeprefix("http://").removesuffix("/simple")
+    built = private.built("--force", TOKEN=PASSWORD, HOST=other)
+    assert set(map(tuple, built.values())) == {("top-9.0-py3-none-any.whl",)}
 
 
 @pytest.mark.parametrize(
@@ -580,9 +593,10 @@ def test_pypiserver(pypiserver: Path, private: Private) -> None:
         netrc = private.root / "credentials"
         netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
         private.declare(f'[index]\nurl = "{at(host)}"', {"api": "top\n"})
-        assert private.built(NETRC=str(netrc)) == BOTH
+        assert private.built("--force", NETRC=str(netrc)) == BOTH
         assert private.kept == kept
-        for result in private.bundle("--json").data["results"]:
+        shutil.rmtree(private.root / "kept")
+        for result in private.bundle("--json", "--upgrade", "--force").data["results"]:
             assert [one["code"] for one in result["problems"]] == [Code.INDEX_UNAUTHORIZED]
     finally:
         server.kill()
