@@ -65,7 +65,7 @@ def _with_project(
 ) -> Requirements:
     options, names = wanted.options, {one.name for one in wanted.requirements}
     # In uv, sources belong to a pyproject.toml: they mean nothing for a requirements file.
-    declared = any(path.name == "pyproject.toml" for path in wanted.files)
+    declared = [path.name for path in wanted.files[:1]] == ["pyproject.toml"]
     pins = {name: index for name, index in registries.pins.items() if declared and name in names}
     if backend == "uv":
         return replace(wanted, options=replace(options, uv=registries.lines(), pins=tuple(pins.items())))
