@@ -183,9 +183,13 @@ _POETRY_UNKNOWN = re.compile(r"Extra(?:s)? \[|Group\(s\) not found")
 
 
 def poetry_arguments(selection: Selection) -> list[str]:
-    """`poetry export` to a file in the current folder; without --with, only the main dependencies."""
+    """`poetry export` to a file in the current folder; without --with, only the main dependencies.
+
+    The file has the credentials that Poetry knows for its sources: uv and pip would not know them.
+    """
     return [
         *("export", "--no-interaction", "--no-ansi", "--format", "requirements.txt", "--output", _EXPORT),
+        "--with-credentials",
         *(part for extra in selection.extras for part in ("--extras", extra)),
         *(part for group in selection.groups for part in ("--with", group)),
     ]

@@ -622,7 +622,8 @@ def _merge(found: list[tuple[str, str]]) -> Options:
         find_links=values("--find-links"),
         no_index="--no-index" in names,
         pre="--pre" in names,
-        trusted_hosts=values("--trusted-host"),
+        # Poetry writes credentials there; a host has none, and they would end on a command line.
+        trusted_hosts=_unique(host.rpartition("@")[2] for host in values("--trusted-host")),
         require_hashes="--require-hashes" in names,
     )
 

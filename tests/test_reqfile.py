@@ -708,3 +708,9 @@ def test_pip_reads_the_same(tmp_path: Path, text: str) -> None:
         text = text.replace(f"{{{name}}}", digest)
     found = read_text(tmp_path, text)
     assert {one.name for one in found.requirements} == pip_takes(tmp_path)
+
+
+def test_a_trusted_host_has_no_credentials(tmp_path: Path) -> None:
+    """`poetry export --with-credentials` writes some."""
+    found = read_text(tmp_path, "--trusted-host me:s3cret@host:80\n--trusted-host host:80\n")
+    assert found.options.trusted_hosts == ("host:80",)
