@@ -395,7 +395,7 @@ FAILURES = {
         "gone @ http://{tokens}/files/gone-1.0-py3-none-any.whl?token={token}\n", Code.INDEX_UNREACHABLE
     ),
     "direct": same("pkg @ http://{me}@{locked}/files/pkg-1.0-py3-none-any.whl\n", Code.INDEX_UNAUTHORIZED),
-    "git": same("pkg @ git+https://{me}@{closed}/pkg.git\n", Code.SOURCE_REQUIREMENT),
+    "git": same("pkg @ git+https://{me}@{closed}/pkg.git\n", Code.COMMAND_FAILED),
 }
 SUCCESSES = {
     "open": "--index-url http://{me}@{open}/simple\npkg\n",
