@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.bench import BUNDLE, Bench, Repo
-from benchmarks.generate import MACHINES, SETS, Function
+from benchmarks.generate import MACHINES, RUNTIME, SETS, Function
 from benchmarks.measure import Sample
 from benchmarks.peers import PIP, peers, per_function
 from benchmarks.results import Row, Timed
 
 LIST, VALIDATE = "invoke --list", "invoke validate"
 _QUICK = 5  # runs, at least, of what takes less than a second
+_HANDLER = "def handler(event, context):\n    return event\n"
+_MODULE = "import json\nfrom dataclasses import dataclass\n" + "".join(
+    f"\n\n@dataclass\nclass Item{number}:\n    value: int = {number}\n\n    def told(self) -> str:\n"
+    "        return json.dumps({'value': self.value})\n"
+    for number in range(4)
+)
+"""A module of some forty lines."""
 _FOLDERS = " --format dir --output folders"
 _INSTALL = (
     "uv pip install --quiet --only-binary :all: --python python --python-version 3.11"
@@ -199,6 +207,43 @@ def folder(bench: Bench) -> Iterator[Row]:
     )
 
 
+def verify(bench: Bench) -> Iterator[Row]:
+    """What it takes to look at a folder that is there, nothing of it known before."""
+    repo = bench.repo(bench.n)
+    sample = {one.deps: one for one in reversed(repo.functions)}
+    medium = sample.get("medium", repo.functions[0])
+    repo.bundle("folders", options=_FOLDERS)
+    own = bench.empty("own")
+    for number in range(1000):
+        (own / f"module_{number}.py").write_text(_MODULE, encoding="utf-8")
+    imports = "".join(f"import module_{number}\n" for number in range(1000))
+    (own / "handler.py").write_text(f"{imports}\n\n{_HANDLER}", encoding="utf-8")
+    target = f"--runtime {RUNTIME} --arch {medium.arch} --handler handler.handler"
+    for path, what in (
+        (repo.root / "folders" / medium.name, f"a function with {medium.deps} dependencies"),
+        (own, "a function with 1,001 modules of its own"),
+    ):
+        count = sum(1 for file in path.rglob("*") if file.is_file())
+        command = f"invoke verify --path $1 {target}"
+        ours, start = bench.alternate(
+            (command, partial(repo.run, command, str(path))),
+            (LIST, lambda: repo.run(LIST)),
+            at_least=_QUICK,
+        )
+        yield Row(
+            case="verify",
+            title=f"{what}, {count:,} files",
+            figure=ours.best - start.best,
+            unit="s",
+            bound="≤",
+            limit=1,
+            ours=ours,
+            others=(start,),
+            note="without start-up",
+        )
+    repo.delete("folders")
+
+
 def scale(bench: Bench) -> Iterator[Row]:
     """Twenty times as many functions."""
     few, few_copy = _per_function(bench, bench.n)
@@ -267,6 +312,7 @@ CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "noop": noop,
     "edit": edit,
     "folder": folder,
+    "verify": verify,
     "scale": scale,
     "peers": peers,
 }

@@ -238,14 +238,17 @@ def fails(problems: Iterable[Problem]) -> bool:
     return any(problem.severity == "error" for problem in problems)
 
 
-def nearest_word(word: str, known: Iterable[str]) -> str | None:
-    """The nearest of the known words, whatever the case, or None when none is near."""
+def nearest_word(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The nearest of the known words, whatever the case, or None when none is near.
+
+    `cutoff` is 1 for the same words alone.
+    """
     spellings = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(word.casefold(), spellings, n=1)
+    near = difflib.get_close_matches(word.casefold(), spellings, n=1, cutoff=cutoff)
     return spellings[near[0]] if near else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """A hint that names the nearest of the known words, or None when none is near."""
-    near = nearest_word(word, known)
+    near = nearest_word(word, known, cutoff)
     return near and f'did you mean "{near}"?'

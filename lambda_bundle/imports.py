@@ -27,6 +27,12 @@ RUNTIME_MODULES = frozenset(
 """What the runtimes have beside the standard library: the SDK, the interface client, and what they need."""
 _LOADED = frozenset({"decimal", "http", "json", "logging", "math", "os", "re", "time", "traceback"})
 """Modules that the runtime interface client itself has imported before it looks for the handler."""
+_CROWD = 300
+"""Modules beyond which none is suggested for one that is missing."""
+_OF_EVERY_MODULE = frozenset(
+    {"__builtins__", "__cached__", "__dict__", "__doc__", "__file__", "__loader__", "__name__", "__package__"}
+    | {"__path__", "__spec__"}
+)
 Severity = Literal["error", "warning", "note"]
 
 
@@ -72,6 +78,10 @@ class Judge:
         root = next((root for root in self._roots if root and file.startswith(root)), "")
         return module_name(file.removeprefix(root))
 
+    def _near(self, module: str) -> str | None:
+        """A hint to a module of its own that has nearly this name; in a crowd, some name always is near."""
+        return did_you_mean(module, self._modules, 0.8) if len(self._modules) <= _CROWD else None
+
     def _is_own(self, found: Found) -> bool:
         return found.root < len(self._roots) and found.path in self._own
 
@@ -79,10 +89,10 @@ class Judge:
         """Everything there is to say."""
         if self._handler is not None:
             yield from self._judge_handler(self._handler)
-        loaded, called = self._reached()
+        loaded, reached = self._reached()
         for file, reading in self._own.items():
-            yield from self._judge_syntax(file, reading, reached=file in loaded or file in called)
-        moved = any(source.moves for file in loaded if (source := self._own[file].source))
+            yield from self._judge_syntax(file, reading, reached=file in reached)
+        moved = any(source.moves for file in reached if (source := self._own[file].source))
         seen: set[tuple[Code, str]] = set()
         for file, reading in self._own.items():
             for problem in self._judge_imports(file, reading, loaded=file in loaded, moved=moved):
@@ -180,12 +190,16 @@ class Judge:
     # --- the files that count
 
     def _reached(self) -> tuple[set[str], set[str]]:
-        """The own files that are imported with the handler, and those that its functions may import later."""
+        """The own files that are imported with the handler for certain, and all that may ever be.
+
+        What is imported under `try` may fail for what it imports itself; a fault in its syntax fails both.
+        """
         if self._handler is None:
-            return set(self._own), set()
+            return set(self._own), set(self._own)
         start = self._handler.replace("/", ".").rpartition(".")[0]
-        loaded = self._follow({start}, {"import", "maybe", "guarded"})
-        return loaded, self._follow({start}, {"import", "maybe", "guarded", "call"}) - loaded
+        return self._follow({start}, {"import"}), self._follow(
+            {start}, {"import", "maybe", "guarded", "call"}
+        )
 
     def _follow(self, names: set[str], when: Collection[When]) -> set[str]:
         files: set[str] = set()
@@ -265,7 +279,7 @@ class Judge:
                     return None  # such as six.moves, which is made at run time
                 holder = name.rpartition(".")[0]
                 message = f'"{name}" is imported and is not there: {holder} has no such module'
-                return Failure(name, message, did_you_mean(name, self._modules) or _ADD)
+                return Failure(name, message, self._near(name) or _ADD)
         return None
 
     def _outside(self, module: str) -> Failure | None:
@@ -287,7 +301,7 @@ class Judge:
             f'"{module}" is imported and is not there: neither the artifact nor a layer nor the standard '
             f"library of {runtime} has it"
         )
-        return Failure(module, message, did_you_mean(module, self._modules) or _ADD, foreign=True)
+        return Failure(module, message, self._near(module) or _ADD, foreign=True)
 
     def _missing_name(self, module: str, name: str) -> Failure | None:
         """Why `from MODULE import NAME` fails although there is the module."""
@@ -321,7 +335,7 @@ class Judge:
         source = self._source(found)
         if source is None:
             return None
-        if name in source.names:
+        if name in source.names or name in _OF_EVERY_MODULE:
             return True
         answers = {
             self._exports(star, name, seen | {module})

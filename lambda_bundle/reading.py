@@ -9,6 +9,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -83,10 +84,12 @@ def _read(contents: Mapping[str, bytes], target: Target, desk: Desk) -> dict[str
             texts[path] = decode(content)
         except SyntaxError as error:  # noqa: PERF203 - every file has its own
             found[path] = Reading(fault=Fault(said=str(error)))
-    with tempfile.TemporaryDirectory(dir=desk.scratch) as folder:
-        faults = check(texts, target, children=desk.children, environ=desk.environ, folder=Path(folder))
-    for path, text in texts.items():
-        found[path] = Reading(fault=faults[path]) if path in faults else _read_text(text, target)
+    with tempfile.TemporaryDirectory(dir=desk.scratch) as folder, ThreadPoolExecutor(1) as beside:
+        checking = beside.submit(
+            check, texts, target, children=desk.children, environ=desk.environ, folder=Path(folder)
+        )
+        found |= {path: _read_text(text, target) for path, text in texts.items()}
+        found |= {path: Reading(fault=fault) for path, fault in checking.result().items()}
     return found
 
 

@@ -383,3 +383,18 @@ def test_names_of_own_modules() -> None:
 def test_near_modules_are_told() -> None:
     (problem,) = judged({"app.py": f"import untils\n{HANDLER}", "utils.py": ""})
     assert problem.hint == 'did you mean "utils"?'
+
+
+def test_what_only_a_guarded_import_reaches_may_fail() -> None:
+    """As in requests, which tries urllib3's module for pyOpenSSL."""
+    app = f"try:\n    import extra\nexcept ImportError: ...\n{HANDLER}"
+    files = {"app.py": app, "extra.py": "import OpenSSL"}
+    assert told(files) == [("warning", "ImportMissing", "extra.py")]
+    broken = {**files, "extra.py": Reading(fault=Fault(said="invalid", line=1))}
+    assert told(broken) == [("error", "SyntaxUnsupported", "extra.py")]
+
+
+def test_names_that_every_module_has() -> None:
+    fine("from near import __doc__, __name__, __file__", others={"near.py": ""})
+    near = {"near.py": ""}
+    assert judged({"app.py": f"from near import __doc__, __file__\n{HANDLER}", **near}) == []
