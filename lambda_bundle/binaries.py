@@ -160,7 +160,7 @@ class _Verdict:
         """The paths of each library, by file name and DT_SONAME."""
         paths: dict[str, set[str]] = {}
         for path in self.files:
-            if ".so" in (name := posixpath.basename(path)):
+            if ".so" in path and ".so" in (name := posixpath.basename(path)):
                 paths.setdefault(name, set()).add(path)
         for path, binary in self.found.items():
             for name in {posixpath.basename(path), binary.soname or posixpath.basename(path)}:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def readings(files: Mapping[str, Path], target: Target, desk: Desk, *, name: str
     if not contents:
         return {}
     hashes = [[path, hashlib.sha256(content).hexdigest()] for path, content in contents.items()]
-    digest = _hash([_FORMAT, HOST, target.full_version, version("ruff"), hashes])
+    digest = _hash([_FORMAT, HOST, target.full_version, _ruff(), hashes])
     entry = None if desk.cache is None else desk.cache.path("code", _hash([name, str(target)]))
     kept = None if entry is None else _kept(entry, digest)
     if kept is None:
@@ -66,6 +67,12 @@ def readings(files: Mapping[str, Path], target: Target, desk: Desk, *, name: str
     elif entry is not None and desk.cache is not None:
         desk.cache.use(entry)
     return kept
+
+
+@cache
+def _ruff() -> str:
+    """The version of ruff; looking for it takes longer than what is asked of it here."""
+    return version("ruff")
 
 
 def read_one(file: Path, target: Target) -> Reading:

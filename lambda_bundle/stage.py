@@ -371,7 +371,13 @@ def check_collisions(
 
 def folders_of(paths: Iterable[str]) -> dict[str, str]:
     """Every folder that these paths lie in, with one of them."""
-    return {parent: path for path in paths for parent in _parents(path)}
+    found: dict[str, str] = {}
+    for path in paths:
+        for parent in _parents(path):
+            if parent in found:  # and so are those above it
+                break
+            found[parent] = path
+    return found
 
 
 def _parents(path: str) -> Iterator[str]:

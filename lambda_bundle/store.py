@@ -40,7 +40,7 @@ from lambda_bundle.process import mask
 from lambda_bundle.projects import Place
 from lambda_bundle.reqfile import Requirements
 from lambda_bundle.resolutions import Resolutions, choosing
-from lambda_bundle.stage import file_mode, folders_of, scan
+from lambda_bundle.stage import Tree, file_mode, folders_of, scan
 from lambda_bundle.targets import Target
 
 _SET, _TREE = "set.json", "tree"
@@ -244,11 +244,11 @@ class Store:
         """The source distribution that a wheel was built of; None for what nothing was built for."""
         return self._builder.sdist_of(wheel)
 
-    def tree(self, found: DependencySet, order: Order) -> dict[str, Path]:
+    def tree(self, found: DependencySet, order: Order) -> Tree:
         """Where each file of a set is on disk; a set that was damaged is made anew first."""
-        if found.key:
-            self._once.get("whole", found.key, lambda: self._mend(found, order))
-        return {path: found.folder / path for path in found.files}
+        if not found.key:  # it is nothing
+            return {}
+        return self._once.get("whole", found.key, lambda: self._whole(found, order))
 
     def pack(self, found: DependencySet, order: Order, prefix: str, check: Callable[[], None]) -> Pack:
         """The compressed form of a set, with a prefix before every path; checked against its hash."""
@@ -262,11 +262,12 @@ class Store:
             self._cache.use(path)
         return pack
 
-    def _mend(self, found: DependencySet, order: Order) -> None:
+    def _whole(self, found: DependencySet, order: Order) -> Tree:
         if not found.is_whole():
             with self._cache.guarding():
                 self._cache.drop(found.folder.parent)
             self._install(order, found.wheels, found.key)
+        return {path: found.folder / path for path in found.files}
 
     def _write_pack(self, tree: Mapping[str, Path], path: Path, check: Callable[[], None]) -> Pack:
         self._installed = True
