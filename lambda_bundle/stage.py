@@ -321,6 +321,7 @@ def _shown(path: str) -> str:
 
 def copy(tree: Tree, folder: Path) -> None:
     """Write real copies of the files into a folder: what a hook changes there reaches nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
     for parent in folders_of(tree):
         (folder / parent).mkdir(parents=True, exist_ok=True)
     for path, source in tree.items():

@@ -452,11 +452,13 @@ def test_the_chores_of_this_repository(environ: Mapping[str, str]) -> None:
         "check",
         "clean",
         "docs",
+        "lock",
         "plan",
         "schema",
         "smoke",
         "test",
         "validate",
+        "verify",
     ]
 
 

@@ -148,7 +148,7 @@ def test_a_layer_for_two_runtimes_and_its_functions(
         "tasks.py": "from lambda_bundle.tasks import ns\n",
         "common/shared.py": "import charset_normalizer\n",
         "common/requirements.txt": pins[0],
-        "app/app.py": "import requests, shared\n",
+        "app/app.py": "import requests, shared\n\n\ndef handler(event, context): ...\n",
         "app/requirements.txt": _INDEXED,
     }
     for name, content in files.items():

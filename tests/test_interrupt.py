@@ -23,6 +23,7 @@ from lambda_bundle.process import GRACE
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
 
 INTERRUPTED = 130
+HANDLER = "def handler(event, context): ...\n"
 
 
 @dataclass
@@ -54,7 +55,7 @@ Start = Callable[..., Running]
 @pytest.fixture
 def workshop(tmp_path: Path, environ: dict[str, str]) -> Workshop:
     made = Workshop(tmp_path / "repo", environ)
-    made.write({"src/app.py": "x = 1\n", "tasks.py": "from lambda_bundle.tasks import ns\n"})
+    made.write({"src/app.py": HANDLER, "tasks.py": "from lambda_bundle.tasks import ns\n"})
     return made
 
 
@@ -124,7 +125,7 @@ def test_everything_ends(start: Start, workshop: Workshop, tmp_path: Path, numbe
     assert "interrupted" in said
     assert workshop.left == ["after", "done.zip", "earlier.zip", "manifest.json"]
     assert list(workshop.manifest) == ["earlier", "done"]
-    assert content(workshop.output / "done.zip") == {"app.py": b"x = 1\n"}
+    assert content(workshop.output / "done.zip") == {"app.py": HANDLER.encode()}
     assert running.left == []
 
 

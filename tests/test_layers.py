@@ -389,7 +389,7 @@ def test_layers_are_a_stage(workshop: Workshop) -> None:
     workshop.declare({"api": {"layers": ["common"]}}, {"common": {"entry": "layer"}})
     heard = Heard()
     workshop.bundle("api", progress=heard)
-    assert heard.of("api") == ["stage", "requirements", "layers", "install", "archive", "publish"]
+    assert heard.of("api") == ["stage", "requirements", "layers", "install", "verify", "archive", "publish"]
     assert heard.of("common") == []
 
 
@@ -433,6 +433,7 @@ def test_function_and_layers_together_hold_exactly_what_is_locked(
     workshop = Workshop(folder / "repo", {**clean_environ, **index, **cache})
     for place, names in {"src": wanted, "layers/l1": first, "layers/l2": second}.items():
         workshop.write({f"{place}/requirements.txt": "".join(f"{name}\n" for name in sorted(names))})
+    workshop.write({"src/app.py": "def handler(event, context): ...\n"})
     attached(workshop, "l1", "l2")
     files = workshop.build()
     mine = {path.removesuffix("-1.0") for path in infos(files["api"])}

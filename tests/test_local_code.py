@@ -59,7 +59,7 @@ def test_built_once_for_each_content(workshop: Workshop) -> None:
     workshop.write({f"{name}/requirements.txt": "-e ../lib\n" for name in "abc"})
     functions = {name: {"entry": name} for name in "abc"}
     for name in functions:
-        workshop.write({f"{name}/app.py": f"# {name}\n"})
+        workshop.write({f"{name}/app.py": f"def handler(event, context): ...  # {name}\n"})
     workshop.declare(functions)
     first = workshop.build(workers=3)
     rows = workshop.manifest
@@ -552,7 +552,9 @@ def test_lock_with_an_sdist(backend: str, workshop: Workshop, wheelhouse: Wheelh
     workshop.declare({"api": {"backend": backend}})
     (problem,) = workshop.fail()
     assert problem.code is Code.SOURCE_ONLY
-    workshop.declare({"api": {"backend": backend, "sdists": ["old"]}})
+    workshop.declare(
+        {"api": {"backend": backend, "sdists": ["old"], "verify.ignore": ["DependencyMissing:*"]}}
+    )
     assert workshop.build()["api"]["old/__init__.py"] == b'VERSION = "1.0"\n'
     assert wheels(workshop) == [("old", "1.0")]
 
@@ -563,7 +565,7 @@ def test_lock_with_a_folder(backend: str, workshop: Workshop) -> None:
     project(workshop.root / "libs/lib", requires=["not-followed", "near @ ../near"])
     package = '[[packages]]\nname = "lib"\ndirectory = { path = "../libs/lib" }\n'
     workshop.write({"src/pylock.toml": locked(package)})
-    workshop.declare({"api": {"backend": backend}})
+    workshop.declare({"api": {"backend": backend, "verify.ignore": ["DependencyMissing:*"]}})
     workshop.build()
     assert wheels(workshop) == [("lib", "1.0")]
 

@@ -546,6 +546,7 @@ def test_every_runtime_that_is_at_hand(
 # --- as a command
 
 
+EMPTY = "def handler(event, context): ...\n"
 BUNDLES = f"""\
 [defaults]
 runtime = "{HERE}"
@@ -574,7 +575,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, clean_environ: Mapping[str
             "tasks.py": TASKS,
             "bundles.toml": BUNDLES,
             "good/app.py": "import os\ndef handler(event, c):\n    return [event, os.environ.get('A')]\n",
-            "bad/app.py": "import nothing\n",
+            "bad/app.py": "import importlib\nimportlib.import_module('nothing')\n" + EMPTY,
             "layered/app.py": "import shared\ndef handler(event, context):\n    return shared.NAME\n",
             "common/shared.py": "NAME = 'shared'\n",
             "event.json": '{"n": 1}',
