@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lambda_bundle.copies import copy_file, copy_hashed
-from lambda_bundle.members import MAX_BYTES, Pack, Writer, compress, too_large, weight
+from lambda_bundle.members import MAX_BYTES, Item, Pack, Writer, compress, items, too_large, weight
 from lambda_bundle.result import Archived
 from lambda_bundle.stage import Tree, folders_of
 
@@ -40,7 +40,8 @@ def write_zip(
     No name is in two of them. Raises `BundleError` when the files are too many or too large for one zip.
     `check` is called before each file that is compressed; what it raises ends the work.
     """
-    _check_fits(own, packs, without)
+    wanted = items(own)
+    _check_fits(wanted, packs, without)
     with path.open("wb") as file:
         out = Writer(file)
         for pack in packs:
@@ -48,7 +49,7 @@ def write_zip(
                 _add_some(out, pack, without)
             else:
                 out.append(pack)
-        for member, data in compress(own, check=check):
+        for member, data in compress(wanted, check=check):
             out.add(member, data)
         start, unzipped = out.size, out.unzipped
         directory = b"".join(out.directory)
@@ -59,7 +60,7 @@ def write_zip(
     return Archived(size=out.size, unzipped=unzipped, sha256=out.sha256.hexdigest())
 
 
-def _check_fits(own: Tree, packs: Sequence[Pack], without: frozenset[str]) -> None:
+def _check_fits(own: Sequence[Item], packs: Sequence[Pack], without: frozenset[str]) -> None:
     entries, size = len(own) - len(without), weight(own)
     for pack in packs:
         entries += pack.count

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -32,12 +33,14 @@ from lambda_bundle.installed import refresh_records
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Release
+from lambda_bundle.orders import Order
 from lambda_bundle.process import Children
 from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
 from lambda_bundle.reading import Desk
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
 from lambda_bundle.requirements import gather
 from lambda_bundle.result import Archived, Artifact, Progress
+from lambda_bundle.sets import is_same
 from lambda_bundle.stage import (
     HOOK_LEFTOVERS,
     Tree,
@@ -49,7 +52,7 @@ from lambda_bundle.stage import (
     sources_of,
 )
 from lambda_bundle.stamps import Stamp, look
-from lambda_bundle.store import Order, Store, is_same
+from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
 from lambda_bundle.verify import silence, subject, verify
 
@@ -133,6 +136,7 @@ class Run:
             without=without,
             place=place,
             output=job.output,
+            lasting=job.format == "dir" or bool(job.after),
             sdists=frozenset(canonicalize_name(name) for name in job.selection.sdists),
         )
 
@@ -309,7 +313,10 @@ class Assembly:
         )
         found = self._run.store.dependencies(order)
         site = self._job.site(target)
-        return Share(target=target, site=site, order=order, found=found, kept=frozenset(found.files))
+        read = partial(self._run.store.read, found, order, prefix=f"{self._job.prefix}{site}")
+        return Share(
+            target=target, site=site, order=order, found=found, kept=frozenset(found.files), read=read
+        )
 
     @contextmanager
     def _stage(self, stage: Stage) -> Iterator[None]:

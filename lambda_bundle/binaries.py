@@ -76,6 +76,12 @@ def inspect(tree: Mapping[str, Path]) -> dict[str, Binary]:
     return found
 
 
+def is_of_interest(path: str, start: bytes) -> bool:
+    """Whether `inspect` has any use for a file, by its path and its first four bytes."""
+    begins = start in {MAGIC, _FAT, *_MACH_O} or start.startswith(b"MZ")
+    return begins or path.endswith((".dist-info/WHEEL", ".dist-info/RECORD"))
+
+
 def judge(
     found: Mapping[str, Binary],
     *,

@@ -20,13 +20,13 @@ from typing import Any
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 
-FORMAT = "1"
+FORMAT = "2"
 """Part of the path: an incompatible version of this tool starts anew and harms nothing."""
 FOLDER_VARIABLE = "LAMBDA_BUNDLE_CACHE"
 LIMIT_VARIABLE = "LAMBDA_BUNDLE_CACHE_LIMIT"
 DEFAULT_LIMIT = 5_000_000_000
 """Bytes."""
-KINDS = ("sets", "packs", "wheels", "resolutions", "builds", "configs", "code")
+KINDS = ("sets", "trees", "packs", "wheels", "resolutions", "builds", "configs", "code")
 _IN_USE = 3600.0
 """Seconds for which an entry that was used stays, whatever the limit says: another run may be reading it."""
 _ABANDONED = 86400.0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Wheel
+from lambda_bundle.orders import Order
+from lambda_bundle.sets import DependencySet, File
 from lambda_bundle.stage import Tree
 from lambda_bundle.stamps import Seen, Stamp
-from lambda_bundle.store import DependencySet, File, Order, Store
+from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
 
 
@@ -25,6 +27,8 @@ class Share:
     found: DependencySet
     kept: frozenset[str]
     """The files of the set that hooks have left as they were."""
+    read: Callable[[str], bytes]
+    """Reads a file of the set, as it was before any hook."""
 
     @property
     def files(self) -> Iterator[tuple[str, File]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import posixpath
 import re
 import shutil
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
@@ -64,10 +65,18 @@ def contested(found: tuple[Distribution, ...]) -> dict[str, tuple[Distribution, 
 
 def tidy(folder: Path) -> None:
     """Remove what the backend left behind, and make every RECORD say exactly what is there."""
-    (folder / ".lock").unlink(missing_ok=True)
-    for cache in sorted(folder.rglob("__pycache__")):
-        shutil.rmtree(cache, ignore_errors=True)
+    clean(folder, distributions(folder))
     for distribution in distributions(folder):
+        write_record(folder, distribution)
+
+
+def clean(folder: Path, found: Iterable[Distribution]) -> list[str]:
+    """Remove what the backend left behind of these distributions; the paths of all that stays, sorted.
+
+    No file is written over: it may be a hard link into the backend's cache.
+    """
+    (folder / ".lock").unlink(missing_ok=True)
+    for distribution in found:
         for path in distribution.files:
             if _is_leftover(folder, path, distribution):
                 (folder / path).unlink(missing_ok=True)
@@ -75,8 +84,17 @@ def tidy(folder: Path) -> None:
                 _make_executable(folder / path)
     for folders in (*_SCRIPTS, "include/"):
         _remove_empty(folder / folders)
-    for distribution in distributions(folder):
-        write_record(folder, distribution)
+    return sorted(_files(str(folder)))
+
+
+def _files(root: str) -> Iterator[str]:
+    """Every file below a folder, but for bytecode, which goes."""
+    for folder, folders, names in os.walk(root):
+        if "__pycache__" in folders:
+            folders.remove("__pycache__")
+            shutil.rmtree(os.path.join(folder, "__pycache__"), ignore_errors=True)  # noqa: PTH118 - as below
+        above = folder[len(root) + 1 :].replace(os.sep, "/")
+        yield from (f"{above}/{name}" if above else name for name in names)
 
 
 def refresh_records(folder: Path, infos: Iterable[str]) -> None:
@@ -86,26 +104,41 @@ def refresh_records(folder: Path, infos: Iterable[str]) -> None:
             write_record(folder, _read(folder / info))
 
 
-def write_record(folder: Path, distribution: Distribution) -> None:
-    """Write RECORD anew (the format of PEP 376 and PEP 427): the files that are there, sorted, hashed."""
+def write_record(
+    folder: Path, distribution: Distribution, known: Mapping[str, tuple[int, str]] | None = None
+) -> None:
+    """Write RECORD anew (the format of PEP 376 and PEP 427): the files that are there, sorted, hashed.
+
+    `known` has the bytes and the SHA-256 of every file that is there; None: nobody has looked yet.
+    """
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     record = f"{distribution.info}/RECORD"
+    look = known.get if known is not None else lambda path: _look(folder / path)
     for path in sorted({*distribution.files, record}):
-        file = folder / path
         if path == record:
             writer.writerow((path, "", ""))
-        elif file.is_file():
-            writer.writerow((path, record_hash(file), file.stat().st_size))
+        elif (file := look(path)) is not None:
+            writer.writerow((path, _in_record(bytes.fromhex(file[1])), file[0]))
     # Replaced, not written over: the file may be a hard link into a backend's cache.
     (folder / record).unlink(missing_ok=True)
     (folder / record).write_text(lines.getvalue(), encoding="utf-8", newline="\n")
 
 
+def _look(file: Path) -> tuple[int, str] | None:
+    if not file.is_file():
+        return None
+    content = file.read_bytes()
+    return len(content), hashlib.sha256(content).hexdigest()
+
+
 def record_hash(file: Path) -> str:
     """The hash of a file in the form of RECORD: "sha256=" and urlsafe base64 without padding."""
-    digest = hashlib.sha256(file.read_bytes()).digest()
-    return f"sha256={urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+    return _in_record(hashlib.sha256(file.read_bytes()).digest())
+
+
+def _in_record(sha256: bytes) -> str:
+    return f"sha256={urlsafe_b64encode(sha256).rstrip(b'=').decode()}"
 
 
 def _read(info: Path) -> Distribution:

@@ -92,7 +92,14 @@ class Pip:
         raise self._diagnose(failures[0 if conflicting else -1].output.strip(), wanted, target, work)
 
     def install(
-        self, wheels: tuple[Wheel, ...], wanted: Requirements, target: Target, into: Path, work: Work
+        self,
+        wheels: tuple[Wheel, ...],
+        wanted: Requirements,
+        target: Target,
+        into: Path,
+        work: Work,
+        *,
+        linked: bool = False,  # noqa: ARG002 - pip has no unpacked wheels
     ) -> None:
         """See `Installer.install`; pip fetches and checks the wheels, and they are unpacked here."""
         allowed = allowed_hashes(wanted)

@@ -93,7 +93,14 @@ class Uv:
         return wheels
 
     def install(
-        self, wheels: tuple[Wheel, ...], wanted: Requirements, target: Target, into: Path, work: Work
+        self,
+        wheels: tuple[Wheel, ...],
+        wanted: Requirements,
+        target: Target,
+        into: Path,
+        work: Work,
+        *,
+        linked: bool = False,
     ) -> None:
         """See `Installer.install`; one command for each family of platforms."""
         reach = _reach(wanted.options, work)  # where a wheel is, is known, but not with which credentials
@@ -101,7 +108,7 @@ class Uv:
         for family, members in _families(wheels).items():
             place = _PERMISSIVE[family].format(machine=target.machine)
             name = work.write(f"pylock.{family}.toml", _lock(members, allowed))
-            arguments = install_arguments(target, place, into, name, options=wanted.options)
+            arguments = install_arguments(target, place, into, name, options=wanted.options, linked=linked)
             completed = self._run(arguments, wanted, work, **reach)
             if completed.code:
                 raise _failure(completed, wanted)
@@ -430,14 +437,16 @@ def _compile(options: Options) -> list[str]:
     ]
 
 
-def install_arguments(target: Target, place: str, into: Path, file: str, *, options: Options) -> list[str]:
+def install_arguments(
+    target: Target, place: str, into: Path, file: str, *, options: Options, linked: bool
+) -> list[str]:
     """`uv pip install` of the wheels that a file lists into a folder."""
     return [
         *("pip", "install", "--requirement", file, "--target", str(into), "--no-deps"),
         *_common(),
         *("--python-version", target.full_version, "--python-platform", place, "--no-installer-metadata"),
-        # What is kept must not change with uv's own cache, nor that with what is kept: no hard links.
-        *("--link-mode", "copy"),
+        # What is kept must not change with uv's own cache, nor that with what is kept: no hard links there.
+        *("--link-mode", "hardlink" if linked else "copy"),
         *_insecure(options),
     ]
 

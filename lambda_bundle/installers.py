@@ -106,9 +106,19 @@ class Installer(Protocol):
         """
 
     def install(
-        self, wheels: tuple[Wheel, ...], wanted: Requirements, target: Target, into: Path, work: Work
+        self,
+        wheels: tuple[Wheel, ...],
+        wanted: Requirements,
+        target: Target,
+        into: Path,
+        work: Work,
+        *,
+        linked: bool = False,
     ) -> None:
-        """Install exactly these wheels into an empty folder. Raises `BundleError`."""
+        """Install exactly these wheels into an empty folder. Raises `BundleError`.
+
+        With `linked`, files may be hard links into the backend's own cache: whoever asks for that only reads.
+        """
 
     def sdist(
         self, name: str, asked: Asked, wanted: Requirements, target: Target, work: Work

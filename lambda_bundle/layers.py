@@ -73,12 +73,13 @@ def _halves(share: Share, layer: Contents) -> Iterator[str]:
     A folder with an __init__.py, wherever that lies, is one place; without one, it is a namespace in all of
     them (PEP 420).
     """
-    mine, theirs = share.found, layer.share(share.target).found
+    other = layer.share(share.target)
+    mine, theirs = share.found, other.found
     told: tuple[str, ...] = ()
     for folder in sorted(mine.folders.keys() & theirs.folders.keys()):
         init = f"{folder}/__init__.py"
-        first = next((one for one in (mine, theirs) if init in one.files), None)
-        if first is None or folder.startswith(told) or _SPREADS.search((first.folder / init).read_bytes()):
+        first = next((one for one in (share, other) if init in one.found.files), None)
+        if first is None or folder.startswith(told) or _SPREADS.search(first.read(init)):
             continue
         told = (*told, f"{folder}/")
         yield folder

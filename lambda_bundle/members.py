@@ -12,8 +12,7 @@ import os
 import stat
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,9 +20,9 @@ from typing import IO, Any
 from deflate import __version__ as deflate_version
 from deflate import deflate_compress
 
-from lambda_bundle.copies import copy_content
+from lambda_bundle.copies import copy_content, lambda_mode
 from lambda_bundle.errors import BundleError, Code, Problem
-from lambda_bundle.stage import Tree, file_mode
+from lambda_bundle.stage import Tree
 from lambda_bundle.targets import UNZIPPED_LIMIT
 
 LEVEL = 6
@@ -37,8 +36,6 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _OFFSET = struct.Struct("<L")  # the last field of a record
 _BLOCK = 1 << 20
-_AHEAD = 64
-"""How many files are compressed ahead of the one that is written: work for all CPUs, and little memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,34 +116,68 @@ class Writer:
         self.size += len(data)
 
 
-def compress(
-    tree: Tree, *, check: Callable[[], None], pool: Executor | None = None
-) -> Iterator[tuple[Member, bytes]]:
-    """Every file of a tree as a member with its content, in the order of the names.
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file that is to become a member."""
 
-    `check` is called before each file; what it raises ends the work. Files are read and deflated in the pool.
+    name: str
+    source: Path
+    mode: int
+    """On Lambda."""
+    size: int
+    sha256: str | None = None
+    """None where nobody knows it."""
+
+
+def items(tree: Tree) -> list[Item]:
+    """The files of a tree, in the order of the names. Raises `BundleError` for one that no zip can hold."""
+    found = []
+    for name, source in sorted(tree.items()):
+        status = source.stat()
+        found.append(Item(name, source, lambda_mode(status.st_mode), status.st_size))
+    return found
+
+
+def compress(wanted: Iterable[Item], *, check: Callable[[], None]) -> Iterator[tuple[Member, bytes]]:
+    """Every file as a member with its content, in their order.
+
+    `check` is called before each file; what it raises ends the work.
     """
-    names = sorted(tree)
-    run = map if pool is None else pool.map
-    for begin in range(0, len(names), _AHEAD):
-        ahead = names[begin : begin + _AHEAD]
-        for one in run(_compress, ahead, [tree[name] for name in ahead]):
-            check()
-            yield one
+    for one in wanted:
+        check()
+        content = deflate(one)
+        yield content.member(one), content.data
 
 
-def weight(tree: Tree) -> int:
-    """Bytes that the files of a tree take in a zip when nothing is compressed."""
-    return sum(source.stat().st_size + len(name.encode()) + _LOCAL.size for name, source in tree.items())
+def weight(wanted: Iterable[Item]) -> int:
+    """Bytes that files take in a zip when nothing is compressed."""
+    return sum(one.size + len(one.name.encode()) + _LOCAL.size for one in wanted)
 
 
-def _compress(name: str, source: Path) -> tuple[Member, bytes]:
-    if source.stat().st_size > MAX_BYTES:
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file is in a zip, whatever its name and permissions."""
+
+    method: int
+    crc: int
+    size: int
+    """Bytes of the file."""
+    data: bytes
+    """As it is stored."""
+
+    def member(self, one: Item) -> Member:
+        """The member that it is for a file."""
+        return Member(one.name, one.mode, self.method, self.crc, len(self.data), self.size)
+
+
+def deflate(one: Item) -> Content:
+    """Compress a file. Raises `BundleError` for one that no zip can hold."""
+    if one.size > MAX_BYTES:
         raise too_large("a file is more than the 4 GiB that a zip can hold")
-    content = source.read_bytes()
+    content = one.source.read_bytes()
     deflated = bytes(deflate_compress(content, LEVEL)) if content else b""
     method, data = (_DEFLATED, deflated) if len(deflated) < len(content) else (_STORED, content)
-    return Member(name, file_mode(source), method, zlib.crc32(content), len(data), len(content)), data
+    return Content(method, zlib.crc32(content), len(content), data)
 
 
 def compressor() -> str:
@@ -160,7 +191,7 @@ def too_large(message: str) -> BundleError:
     return BundleError(Problem(code=Code.ARTIFACT_TOO_LARGE, message=message, hint=hint))
 
 
-_CONTENT, _DIRECTORY, _INDEX = "members", "directory", "index.json"
+CONTENT, _DIRECTORY, _INDEX = "members", "directory", "index.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,11 +210,21 @@ class Pack:
     @property
     def content(self) -> Path:
         """The file with the members."""
-        return self.folder / _CONTENT
+        return self.folder / CONTENT
 
     def members(self) -> Iterator[tuple[Member, int]]:
         """Each member, with where its content begins in the file."""
         return _parse(self.directory)
+
+    def read(self, name: str) -> bytes | None:
+        """What one of the files is; None when there is none of this name."""
+        for member, begin in self.members():
+            if member.name == name:
+                with self.content.open("rb") as content:
+                    content.seek(begin)
+                    data = content.read(member.packed)
+                return data if member.method == _STORED else zlib.decompress(data, -zlib.MAX_WBITS)
+        return None
 
     def directory_at(self, begin: int) -> bytes:
         """Their records in the central directory of an archive that has them from an offset on."""
@@ -214,16 +255,13 @@ def _records(directory: bytes) -> Iterator[tuple[int, tuple[Any, ...]]]:
         at += _CENTRAL.size + fields[10]
 
 
-def write_pack(tree: Tree, folder: Path, *, check: Callable[[], None], pool: Executor | None = None) -> None:
-    """Compress a tree into an empty folder, as `open_pack` reads it."""
-    with (folder / _CONTENT).open("wb") as file:
-        out = Writer(file)
-        for member, data in compress(tree, check=check, pool=pool):
-            out.add(member, data)
+def close_pack(out: Writer, folder: Path) -> bytes:
+    """Write what belongs beside the members of a pack; their records in the central directory."""
     directory = b"".join(out.directory)
     (folder / _DIRECTORY).write_bytes(directory)
     whole = [out.sha256.hexdigest(), hashlib.sha256(directory).hexdigest()]
     (folder / _INDEX).write_text(json.dumps(whole), encoding="utf-8")
+    return directory
 
 
 def open_pack(folder: Path) -> Pack | None:
@@ -231,7 +269,7 @@ def open_pack(folder: Path) -> Pack | None:
     try:
         whole = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         directory = (folder / _DIRECTORY).read_bytes()
-        sha256, size = _hash(folder / _CONTENT)
+        sha256, size = _hash(folder / CONTENT)
     except (OSError, ValueError):
         return None
     if [sha256.hexdigest(), hashlib.sha256(directory).hexdigest()] != whole:

@@ -144,8 +144,10 @@ def _open(
         scratch = private_folder(stack, prefix=WORK_PREFIX.removeprefix("."))
         folders = {output: _prepare(stack, output) if publishing else scratch for output in outputs}
         deflating = stack.enter_context(ThreadPoolExecutor(workers))
-        building = stack.enter_context(ThreadPoolExecutor(workers))
+        building = ThreadPoolExecutor(workers)
         store = Store(cache, building, deflating=deflating, upgrade=upgrade)
+        stack.callback(store.close)
+        stack.enter_context(building)
         pool = stack.enter_context(ThreadPoolExecutor(workers))
         stack.callback(children.stop)
         yield Run(

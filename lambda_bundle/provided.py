@@ -21,9 +21,10 @@ from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
 from lambda_bundle.installers import Work
 from lambda_bundle.interpreters import Interpreter, is_ours
+from lambda_bundle.orders import Order
 from lambda_bundle.process import Children
 from lambda_bundle.reqfile import read
-from lambda_bundle.store import Order, Store
+from lambda_bundle.store import Store
 from lambda_bundle.targets import MACHINES, Target
 
 CLIENT = "awslambdaric"
@@ -88,9 +89,8 @@ class Provider:
         )
         order = Order(wanted=wanted, target=needed, installer=self._backends.get("uv"), work=work)
         found = self._store.dependencies(order)
-        self._store.tree(found, order)  # whole, or made anew
         version = next(wheel.version for wheel in found.wheels if wheel.name == CLIENT)
-        return Provided(folder=found.folder, version=version)
+        return Provided(folder=self._store.folder(found, order), version=version)
 
 
 def _ours(parent: Path) -> Provided | None:

@@ -75,11 +75,11 @@ def _ruff() -> str:
     return version("ruff")
 
 
-def read_one(file: Path, target: Target) -> Reading:
+def read_one(content: bytes, target: Target) -> Reading:
     """The same for one file of a dependency, whose syntax is its own business."""
     try:
-        return Reading(source=read(decode(file.read_bytes()), target, HOST))
-    except (OSError, SyntaxError, Unread) as error:
+        return Reading(source=read(decode(content), target, HOST))
+    except (SyntaxError, Unread) as error:
         return Reading(unread=str(error))
 
 

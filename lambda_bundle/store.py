@@ -7,197 +7,40 @@ only ever read, and whoever reads it looks first whether it is still what was wr
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from lambda_bundle import __version__
-from lambda_bundle.binaries import inspect
-from lambda_bundle.builder import NOTHING_LOCAL, Builder, Local, Setting
+from lambda_bundle import __version__, sets
+from lambda_bundle.builder import NOTHING_LOCAL, Builder
 from lambda_bundle.cache import Cache
-from lambda_bundle.elf import Binary
-from lambda_bundle.errors import BundleError, Code, Problem, Where
-from lambda_bundle.installed import Distribution, contested, distributions, record_hash, tidy
-from lambda_bundle.installers import Asked, Installer, Wheelless, Work, no_fit, where_asked
-from lambda_bundle.lock import Release, Source, Unfit, Wheel, pick
-from lambda_bundle.members import Pack, compressor, open_pack, write_pack
+from lambda_bundle.errors import BundleError, Problem
+from lambda_bundle.installed import Distribution, clean, contested, distributions, record_hash
+from lambda_bundle.installers import Asked, Wheelless, no_fit, where_asked
+from lambda_bundle.lock import Release, Source, Unfit, Wheel
+from lambda_bundle.members import Item, Pack, compressor, open_pack
 from lambda_bundle.needs import kept, skip_unused
 from lambda_bundle.once import Once
+from lambda_bundle.orders import Order, digest
+from lambda_bundle.packing import Packer
 from lambda_bundle.process import mask
-from lambda_bundle.projects import Place
 from lambda_bundle.reqfile import Requirements
-from lambda_bundle.resolutions import Resolutions, choosing
-from lambda_bundle.stage import Tree, file_mode, folders_of, scan
+from lambda_bundle.resolutions import Resolutions
+from lambda_bundle.sets import NOTHING, DependencySet, Known, stamps, survey
+from lambda_bundle.stage import Tree
 from lambda_bundle.targets import Target
 
-_SET, _TREE = "set.json", "tree"
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of a dependency set, as it was when the set was made."""
-
-    size: int
-    mtime: int
-    """Nanoseconds."""
-    mode: int
-    """On Lambda."""
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DependencySet:
-    """Installed wheels, tidy, with the files that they brought."""
-
-    key: str = ""
-    wheels: tuple[Wheel, ...] = ()
-    left_out: tuple[Wheel, ...] = ()
-    """What the requirements resolve to as well, and the order wanted left out."""
-    folder: Path = Path()
-    files: Mapping[str, File]
-    hashes: Mapping[str, str]
-    """The SHA-256 of each file."""
-    folders: Mapping[str, str]
-    """Each folder, with a file that lies in it."""
-    distributions: tuple[Distribution, ...] = ()
-    """Without their files: `owners` has these."""
-    owners: Mapping[str, int] = field(default_factory=dict)
-    """The number of the distribution that brought each file."""
-    binaries: Mapping[str, Binary] = field(default_factory=dict)
-    """What is known of the binaries among the files."""
-    warnings: tuple[Problem, ...] = ()
-    local: Local = NOTHING_LOCAL
-    """What of this machine took part, as this caller knows it."""
-
-    def distribution(self, path: str) -> Distribution | None:
-        """The distribution that brought a file."""
-        number = self.owners.get(path)
-        return None if number is None else self.distributions[number]
-
-    def owner(self, path: str) -> str:
-        """The same, for messages."""
-        found = self.distribution(path)
-        return "a dependency" if found is None else f"{found.name} {found.version}"
-
-    @property
-    def infos(self) -> tuple[str, ...]:
-        """The .dist-info folders in it."""
-        return tuple(sorted({path.partition("/")[0] for path in self.files if ".dist-info/" in path}))
-
-    def is_whole(self) -> bool:
-        """Whether every file is still there as it was (by size, time and permissions)."""
-        try:
-            for path, file in self.files.items():
-                found = os.stat(f"{self.folder}/{path}")  # noqa: PTH116 - a Path for each of 3,000 files is slow
-                mode = 0o755 if found.st_mode & stat.S_IXUSR else 0o644
-                if (found.st_size, found.st_mtime_ns, mode) != (file.size, file.mtime, file.mode):
-                    return False
-        except OSError:
-            return False
-        return True
-
-
-NOTHING = DependencySet(files={}, hashes={}, folders={})
-"""What a function without requirements gets."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What somebody asks the store for."""
-
-    wanted: Requirements
-    target: Target
-    installer: Installer
-    work: Work
-    without: frozenset[Release] = frozenset()
-    """What is there already, and is not to be installed."""
-    place: Place = field(default_factory=lambda: Place(root=Path(), entry=Path()))
-    """Where relative paths lead, and how paths are shown."""
-    output: Path | None = None
-    """A folder that is no part of any local project."""
-    sdists: frozenset[str] = frozenset()
-    """The packages that may be built from source, by normalized name."""
-
-    @property
-    def key(self) -> str:
-        """What makes two orders the same in one run: all that can change the outcome, and no place.
-
-        Sources are wheels by then, at paths that say their content.
-        """
-        passing = [sorted(self.work.environ.items()), self.work.timeout, sorted(self.without)]
-        return _hash([*self._asked(), *passing])
-
-    @property
-    def lasting_key(self) -> str:
-        """What makes two orders the same in two runs: neither a credential nor a passing setting is in it."""
-        environ = {name: self.work.environ[name] for name in choosing(self.work.environ)}
-        asked = json.dumps([*self._asked(), environ])
-        # They may be built anew any time.
-        wheels = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.wanted.wheels]
-        return _hash([__version__, mask(asked, self.work.secrets), wheels])
-
-    def _asked(self) -> list[Any]:
-        wanted, target = self.wanted, self.target
-        return [
-            self.installer.name,
-            [target.runtime, target.full_version, target.arch, *target.platforms],
-            [[one.line, *one.hashes] for one in wanted.requirements],
-            [[one.line, *one.hashes] for one in wanted.constraints],
-            [
-                [one.name, [[wheel.url, wheel.sha256, *wheel.hashes] for wheel in one.wheels]]
-                for one in wanted.candidates
-            ],
-            [wanted.exact, wanted.skip, wanted.roots, sorted(self.sdists)],
-            asdict(wanted.options),
-        ]
-
-    def resolve(self, unfit: tuple[Unfit, ...]) -> tuple[Wheel, ...]:
-        """The wheels for the target, by name: those that a lock lists, and what the backend finds."""
-        wanted = self.wanted
-        locked, misfits = pick(wanted.candidates, self.target, {})
-        misfits = tuple(one for one in misfits if one.name not in wanted.skip)
-        if misfits:
-            raise no_fit(misfits, wanted, self.target)
-        found: tuple[Wheel, ...] = ()
-        if wanted.requirements:
-            found = self.installer.resolve(wanted, self.target, self.work, unfit)
-        return tuple(sorted((*locked, *found), key=lambda wheel: wheel.name))
-
-    @property
-    def setting(self) -> Setting:
-        """What there is around the builds."""
-        return Setting(
-            installer=self.installer,
-            work=self.work,
-            wanted=self.wanted,
-            target=self.target,
-            place=self.place,
-            skip=self.output,
-        )
-
-    def try_to_resolve(self, unfit: tuple[Unfit, ...]) -> tuple[Wheel, ...] | Wheelless:
-        """The same; what has no wheel may have sources."""
-        try:
-            return self.resolve(unfit)
-        except Wheelless as error:
-            return error
-
-    def install(self, wheels: Iterable[Wheel], folder: Path) -> None:
-        """Install some of the wheels that it resolves to."""
-        self.installer.install(tuple(wheels), self.wanted, self.target, folder, self.work)
+_TREE, _STAMPS = "tree", "stamps.json"
 
 
 class Store:
@@ -215,6 +58,11 @@ class Store:
         self._fetching: dict[str, threading.Lock] = {}
         self._fetched: set[str] = set()
         self._installed = False
+        self._packer = Packer(deflating)
+        self._looked_at: Known = {}
+        self._passing: dict[str, Path] = {}
+        """Folders with sets that were installed to be read, and only for this run."""
+        self._making: dict[str, threading.Lock] = {}
 
     @property
     def grown(self) -> bool:
@@ -245,41 +93,93 @@ class Store:
         return self._builder.sdist_of(wheel)
 
     def tree(self, found: DependencySet, order: Order) -> Tree:
-        """Where each file of a set is on disk; a set that was damaged is made anew first."""
+        """Where each file of a set is on disk; a set that was damaged is made anew first.
+
+        It stays for later runs: whoever wants it once, wants it again.
+        """
         if not found.key:  # it is nothing
             return {}
-        return self._once.get("whole", found.key, lambda: self._whole(found, order))
+        folder = self.folder(found, order)
+        return {path: folder / path for path in found.files}
+
+    def folder(self, found: DependencySet, order: Order) -> Path:
+        """The folder in which these files are."""
+        return self._once.get("tree", found.key, lambda: self._lasting(found, order))
+
+    def read(self, found: DependencySet, order: Order, path: str, prefix: str) -> bytes:
+        """One file of a set; `prefix` is that of the pack which the caller will want, if any."""
+        folder = self._passing.get(found.key)
+        if folder is not None:
+            return (folder / path).read_bytes()
+        pack = self._kept_pack(found, prefix)
+        content = None if pack is None else pack.read(f"{prefix}{path}")
+        return self.tree(found, order)[path].read_bytes() if content is None else content
 
     def pack(self, found: DependencySet, order: Order, prefix: str, check: Callable[[], None]) -> Pack:
         """The compressed form of a set, with a prefix before every path; checked against its hash."""
-        key = _hash([found.key, prefix, compressor()])
-        path = self._cache.path("packs", key)
-        pack = self._once.get("pack", key, lambda: open_pack(path))
-        if pack is None:
-            tree = {f"{prefix}{name}": source for name, source in self.tree(found, order).items()}
-            pack = self._once.get("new pack", key, lambda: self._write_pack(tree, path, check))
+        path = self._pack_path(found, prefix)
+        pack = self._kept_pack(found, prefix) or self._once.get(
+            "new pack", path.name, lambda: self._write_pack(found, order, prefix, path, check)
+        )
         with self._cache.guarding():
             self._cache.use(path)
         return pack
 
-    def _whole(self, found: DependencySet, order: Order) -> Tree:
-        if not found.is_whole():
-            with self._cache.guarding():
-                self._cache.drop(found.folder.parent)
-            self._install(order, found.wheels, found.key)
-        return {path: found.folder / path for path in found.files}
+    def close(self) -> None:
+        """Remove what was there for this run only."""
+        for folder in self._passing.values():
+            shutil.rmtree(folder.parent, ignore_errors=True)
 
-    def _write_pack(self, tree: Mapping[str, Path], path: Path, check: Callable[[], None]) -> Pack:
+    def _pack_path(self, found: DependencySet, prefix: str) -> Path:
+        return self._cache.path("packs", digest([found.key, prefix, compressor()]))
+
+    def _kept_pack(self, found: DependencySet, prefix: str) -> Pack | None:
+        path = self._pack_path(found, prefix)
+        return self._once.get("pack", path.name, lambda: open_pack(path))
+
+    def _write_pack(
+        self, found: DependencySet, order: Order, prefix: str, path: Path, check: Callable[[], None]
+    ) -> Pack:
         self._installed = True
         with self._cache.guarding(), self._cache.making(path) as folder:
             pack = open_pack(path)  # another process may have been quicker
             if pack is None:
-                write_pack(tree, folder, check=check, pool=self._deflating)
+                source = self._source(found, order)
+                wanted = [
+                    Item(f"{prefix}{name}", source / name, file.mode, file.size, file.sha256)
+                    for name, file in found.files.items()
+                ]
+                wanted.sort(key=lambda one: one.name)
+                pack = self._packer.write(wanted, folder, path, check=check)
                 self._cache.keep(folder, path)
-                pack = open_pack(path)
-        if pack is None:
-            raise self._cache.vanished(path)
         return pack
+
+    def _source(self, found: DependencySet, order: Order) -> Path:
+        """A folder with the files of a set, to be read."""
+        with self._alone(found.key):
+            folder = self._passing.get(found.key) or self._kept_tree(found)
+            if folder is None:
+                self._install(order, found.wheels, found.key)
+                folder = self._passing[found.key]
+            return folder
+
+    def _lasting(self, found: DependencySet, order: Order) -> Path:
+        """The folder with a set's own files, which nothing else has a link to."""
+        with self._alone(found.key):
+            folder = self._kept_tree(found)
+            if folder is None:
+                self._install(order, found.wheels, found.key, lasting=True)
+                folder = self._kept_tree(found)
+            if folder is None:
+                raise self._cache.vanished(self._cache.path("trees", found.key))
+            return folder
+
+    def _kept_tree(self, found: DependencySet) -> Path | None:
+        """The folder of a set in the cache; None when it is not there, or not as it was."""
+        path = self._cache.path("trees", found.key)
+        with self._cache.guarding():
+            whole = self._cache.use(path) and _is_whole(path, found)
+        return path / _TREE if whole else None
 
     def _make(self, order: Order) -> DependencySet:
         """Resolve, and install unless the cache has the very wheels installed already."""
@@ -348,10 +248,14 @@ class Store:
     def _have(self, order: Order, wheels: tuple[Wheel, ...]) -> DependencySet:
         """These wheels installed; from the cache where it has them."""
         key = self._set_key(wheels, order)
-        path = self._cache.path("sets", key)
+        with self._alone(key):
+            found = self._kept_set(key, wheels)
+            return found or self._install(order, wheels, key, lasting=order.lasting)
+
+    def _kept_set(self, key: str, wheels: tuple[Wheel, ...]) -> DependencySet | None:
+        path = self._cache.path("sets", f"{key}.json")
         with self._cache.guarding():
-            found = _read_set(path, key, wheels) if self._cache.use(path) else None
-        return found or self._install(order, wheels, key)
+            return sets.load(path, key, wheels) if self._cache.use(path) else None
 
     def _needed(
         self, order: Order, wheels: tuple[Wheel, ...]
@@ -360,22 +264,41 @@ class Store:
         wanted = order.wanted
         if not wanted.skip:
             return wheels, ()
-        names = kept(distributions(self._have(order, wheels).folder), wanted, order.target) if wheels else ()
+        names = kept(self._have(order, wheels).distributions, wanted, order.target) if wheels else ()
         present = {one.name for one in wheels} | {one.name for one in wanted.candidates}
         warnings = tuple(skip_unused(name) for name in wanted.skip if name not in present)
         return tuple(wheel for wheel in wheels if wheel.name in names), warnings
 
-    def _install(self, order: Order, wheels: tuple[Wheel, ...], key: str) -> DependencySet:
+    def _install(
+        self, order: Order, wheels: tuple[Wheel, ...], key: str, *, lasting: bool = False
+    ) -> DependencySet:
+        """Install a set and keep what is known of it; its files for this run, unless they are to last."""
         self._installed = True
-        with (
-            self._cache.guarding(),
-            tempfile.TemporaryDirectory(dir=self._cache.scratch("sets"), prefix=".") as scratch,
-        ):
-            folder = Path(scratch, _TREE)
+        with self._cache.guarding(), ExitStack() as stack:
+            scratch = Path(tempfile.mkdtemp(dir=self._cache.scratch("trees"), prefix="."))
+            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+            folder = scratch / _TREE
             folder.mkdir()
             with self._single_flight(wheels):
-                order.install(wheels, folder)
-            return self._keep(order, wheels, key, folder)
+                order.install(wheels, folder, linked=not lasting)
+            facts = self._look_through(folder, wheels, order)
+            self._cache.write(self._cache.path("sets", f"{key}.json"), facts)
+            found = sets.of(facts, key, wheels)
+            if lasting:
+                self._keep_tree(found, scratch)
+            else:
+                self._passing[key] = folder
+                stack.pop_all()
+        return found
+
+    def _keep_tree(self, found: DependencySet, scratch: Path) -> None:
+        path = self._cache.path("trees", found.key)
+        with self._cache.making(path) as made:
+            if self._kept_tree(found) is None:
+                (scratch / _TREE).replace(made / _TREE)
+                text = json.dumps(stamps(made / _TREE, found.files))
+                (made / _STAMPS).write_text(text, encoding="utf-8")
+                self._cache.keep(made, path)
 
     def _set_key(self, wheels: Iterable[Wheel], order: Order) -> str:
         """What makes two installed sets the same: the wheels, what installs them, and what tidies up (us).
@@ -383,33 +306,23 @@ class Store:
         Without its hash nobody knows what an address will give next time: such a set serves this run only.
         """
         files = sorted([wheel.filename, wheel.sha256 or f"{mask(wheel.url)} {self._run}"] for wheel in wheels)
-        return _hash([__version__, order.installer.name, files])
+        return digest([__version__, order.installer.name, files])
 
-    def _keep(self, order: Order, wheels: tuple[Wheel, ...], key: str, folder: Path) -> DependencySet:
-        """Tidy an installed set and move it into the cache."""
-        claims = contested(distributions(folder))
+    def _look_through(self, folder: Path, wheels: tuple[Wheel, ...], order: Order) -> dict[str, Any]:
+        """Tidy what was installed; what is known of it."""
+        found = distributions(folder)
+        claims = contested(found)
         _settle(folder, claims, wheels, order)
-        tidy(folder)
-        files = {
-            path: _record(source) for path, source in scan(folder, exclude=(), environments=True).items()
-        }
-        shared = {
-            path: [f"{one.name} {one.version}" for one in owners]
-            for path, owners in claims.items()
-            if path in files
-        }
-        path = self._cache.path("sets", key)
-        with self._cache.making(path) as made:
-            kept = _read_set(path, key, wheels)
-            if kept is None or not kept.is_whole():
-                folder.replace(made / _TREE)
-                document = {**_facts(made / _TREE, files), "shared": shared}
-                (made / _SET).write_text(json.dumps(document), encoding="utf-8")
-                self._cache.keep(made, path)
-                kept = _read_set(path, key, wheels)
-        if kept is None:
-            raise self._cache.vanished(path)
-        return kept
+        paths = clean(folder, found)
+        return survey(folder, paths, found, claims, pool=self._deflating, known=self._looked_at)
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Nobody else in this run installs this set meanwhile: who comes later, finds it."""
+        with self._lock:
+            lock = self._making.setdefault(key, threading.Lock())
+        with lock:
+            yield
 
     @contextmanager
     def _single_flight(self, wheels: Iterable[Wheel]) -> Iterator[None]:
@@ -449,10 +362,6 @@ def _with_built(wanted: Requirements, wheels: Sequence[Wheel]) -> Requirements:
     )
 
 
-def _hash(parts: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
 def _settle(
     folder: Path,
     claims: Mapping[str, tuple[Distribution, ...]],
@@ -472,63 +381,14 @@ def _settle(
                 shutil.copy2(Path(alone, path), folder / path)
 
 
-def _record(path: Path) -> File:
-    found = path.stat()
-    return File(
-        found.st_size, found.st_mtime_ns, file_mode(path), hashlib.sha256(path.read_bytes()).hexdigest()
-    )
-
-
-def is_same(path: Path, file: File) -> bool:
-    """Whether a file has the content and the permissions of one in a set."""
-    if path.stat().st_size != file.size or file_mode(path) != file.mode:
-        return False
-    return hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
-
-
-def _fields(file: File) -> tuple[int, int, int, str]:
-    return file.size, file.mtime, file.mode, file.sha256
-
-
-def _facts(folder: Path, files: Mapping[str, File]) -> dict[str, Any]:
-    """What is known of an installed set: its files, each with the number of its distribution, and these."""
-    found = distributions(folder)
-    owners = {path: number for number, one in enumerate(found) for path in one.files}
-    return {
-        "files": {path: [*_fields(file), owners.get(path)] for path, file in files.items()},
-        "distributions": [asdict(replace(one, files={})) for one in found],
-        "binaries": {
-            path: asdict(binary) for path, binary in inspect({path: folder / path for path in files}).items()
-        },
-    }
-
-
-def _distribution(row: Mapping[str, Any]) -> Distribution:
-    return Distribution(**{**row, "requires": tuple(row["requires"])})
-
-
-def _read_set(path: Path, key: str, wheels: tuple[Wheel, ...]) -> DependencySet | None:
+def _is_whole(path: Path, found: DependencySet) -> bool:
+    """Whether every file is still there as it was (by size, time and permissions)."""
     try:
-        document = json.loads((path / _SET).read_text(encoding="utf-8"))
-        files = {name: File(*fields) for name, (*fields, _) in document["files"].items()}
-        owners = {name: row[-1] for name, row in document["files"].items() if row[-1] is not None}
-        found = tuple(map(_distribution, document["distributions"]))
-        binaries = {name: Binary.of(row) for name, row in document["binaries"].items()}
-        warnings = tuple(_shared(name, claims) for name, claims in document["shared"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return DependencySet(
-        key=key,
-        wheels=wheels,
-        folder=path / _TREE,
-        files=files,
-        hashes={name: file.sha256 for name, file in files.items()},
-        folders=folders_of(files),
-        distributions=found,
-        owners=owners,
-        binaries=binaries,
-        warnings=warnings,
-    )
+        noted = json.loads((path / _STAMPS).read_text(encoding="utf-8"))
+        now = stamps(path / _TREE, found.files)
+    except (OSError, ValueError):
+        return False
+    return bool({name: list(stamp) for name, stamp in now.items()} == noted)
 
 
 def _unfit(found: Iterable[Distribution], wanted: Requirements, target: Target) -> tuple[Unfit, ...]:
@@ -542,17 +402,6 @@ def _unfit(found: Iterable[Distribution], wanted: Requirements, target: Target) 
         )
         for one in found
         if not target.admitted(one.requires_python)
-    )
-
-
-def _shared(path: str, claims: list[str]) -> Problem:
-    names, winner = ", ".join(claims), claims[-1].rpartition(" ")[0]
-    return Problem(
-        code=Code.SHARED_PATH,
-        message=f"{names} bring this file with different content; the one of {winner} is used",
-        where=Where(file=path),
-        hint="leave one of them out if they are not meant to live together",
-        severity="warning",
     )
 
 

@@ -22,8 +22,8 @@ from lambda_bundle.installed import Distribution, read
 from lambda_bundle.modules import Found, Root
 from lambda_bundle.modules import Path as ImportPath
 from lambda_bundle.reading import Desk, Reading, read_one, readings
+from lambda_bundle.sets import DependencySet
 from lambda_bundle.stage import folders_of
-from lambda_bundle.store import DependencySet
 from lambda_bundle.targets import Target
 
 
@@ -44,6 +44,8 @@ class Content:
     """The distribution that brought a path, as in "numpy 2.3.5"; None: nobody knows, or none did."""
     locate: Callable[[str], Path | None] = field(default=lambda _: None)
     """Where a file is on disk, where that is at hand."""
+    fetch: Callable[[str], bytes | None] = field(default=lambda _: None)
+    """What is in any other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,8 @@ def _reader(subject: Subject) -> Callable[[Found], Reading | None]:
         for content in subject.contents:
             if path in content.files:
                 file = content.locate(path)
-                return None if file is None else read_one(file, subject.target)
+                found = content.fetch(path) if file is None else file.read_bytes()
+                return None if found is None else read_one(found, subject.target)
         return None
 
     return lambda found: of(found.path) if found.path.endswith(".py") else None
@@ -213,7 +216,8 @@ def _content(contents: Contents, target: Target) -> Content:
         },
         distributions=tuple(_left(found, {path.removeprefix(site): own.get(path) for path in files})),
         owner=owner,
-        locate=lambda path: own.get(path) or found.folder / path.removeprefix(site),
+        locate=own.get,
+        fetch=lambda path: share.read(path.removeprefix(site)),
     )
 
 

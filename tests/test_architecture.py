@@ -29,9 +29,9 @@ ORDER = [
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
     # from sources and wheels to artifacts
-    *("copies", "stage", "members", "once", "git", "local", "purewheel", "sdist", "builder"),
+    *("copies", "stage", "members", "packing", "once", "git", "local", "purewheel", "sdist", "builder"),
     "requirements",
-    *("store", "contents", "layers", "limits"),
+    *("sets", "orders", "store", "contents", "layers", "limits"),
     # whether they would load
     *("modules", "source", "syntax", "reading", "imports", "closure", "hygiene", "verify"),
     *("unpacked", "inspection"),

@@ -17,7 +17,7 @@ from wheelhouse import Wheelhouse, elf
 from workshop import Workshop, content
 
 from lambda_bundle import BundleError, Code
-from lambda_bundle.cache import Cache
+from lambda_bundle.cache import FORMAT, Cache
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="these hooks are for POSIX shells")
 
@@ -65,13 +65,13 @@ def cache(workshop: Workshop) -> Cache:
 
 def sets(workshop: Workshop) -> list[Path]:
     """The folders with the installed files of each set."""
-    return sorted(cache(workshop).folder.glob("sets/*/tree"))
+    return sorted(cache(workshop).folder.glob("trees/*/tree"))
 
 
 def entries(workshop: Workshop) -> dict[Path, int]:
     """The sets and packs, each with a number that another folder does not have."""
     paths = (entry.path for entry in cache(workshop).entries())
-    return {path: path.stat().st_ino for path in paths if path.parent.name in {"sets", "packs"}}
+    return {path: path.stat().st_ino for path in paths if path.parent.name in {"sets", "trees", "packs"}}
 
 
 def made(workshop: Workshop, *only: str, workers: int = 2) -> dict[str, bytes | tuple[int, bytes]]:
@@ -94,7 +94,7 @@ def test_warm_cold_and_deleted(workshop: Workshop) -> None:
     assert (workshop.output / "after-dir" / "pure" / "data.txt").read_bytes() == b"changed"
     assert content(workshop.output / "zip.zip")["pure/data.txt"] == DATA.encode()
     kept = entries(workshop)
-    assert {path.parent.name for path in kept} == {"sets", "packs"}
+    assert {path.parent.name for path in kept} == {"sets", "trees", "packs"}
     for workers in (1, 4):
         assert made(workshop, workers=workers) == cold, f"warm, {workers} at once"
         assert entries(workshop) == kept, "a warm run installs and compresses nothing"
@@ -102,8 +102,9 @@ def test_warm_cold_and_deleted(workshop: Workshop) -> None:
     assert made(workshop, workers=4) == cold, "deleted"
     shutil.rmtree(cache(workshop).folder / "packs")
     assert made(workshop, workers=4) == cold, "half of it deleted"
-    shutil.rmtree(cache(workshop).folder / "sets")
-    assert made(workshop, workers=4) == cold, "the other half"
+    for kind in ("sets", "trees"):
+        shutil.rmtree(cache(workshop).folder / kind)
+        assert made(workshop, workers=4) == cold, "another part"
 
 
 def test_order_of_a_zip(workshop: Workshop) -> None:
@@ -145,8 +146,22 @@ def test_hooks_never_reach_the_cache(workshop: Workshop, form: str) -> None:
 
 def test_artifacts_share_nothing_with_the_cache(workshop: Workshop) -> None:
     workshop.build("dir")
+    assert len(sets(workshop)) == 1
     (workshop.output / "dir" / "pure" / "data.txt").write_text("changed in dist")
     assert [(folder / "pure" / "data.txt").read_text() for folder in sets(workshop)] == [DATA]
+
+
+def test_zips_alone_need_no_files_beside_them(workshop: Workshop) -> None:
+    """What is installed for them is there for one run; it is linked, and nothing is written there."""
+    workshop.declare({"zip": {}, "x86": {"arch": "x86_64"}})
+    built = workshop.build()
+    unpacked = list(Path(workshop.environ["UV_CACHE_DIR"]).rglob("pure/data.txt"))
+    assert [file.read_text() for file in unpacked] == [DATA]
+    assert [file.stat().st_nlink for file in unpacked] == [1]
+    assert {path.parent.name for path in entries(workshop)} == {"sets", "packs"}
+    assert list((cache(workshop).folder / "trees").iterdir()) == []
+    workshop.declare({"dir": {"format": "dir"}})
+    assert workshop.build()["dir"] == built["zip"]
 
 
 # --- damage
@@ -170,7 +185,7 @@ def replace(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [overwrite, append, replace, make_executable, Path.unlink, Path.mkdir])
-@pytest.mark.parametrize("only", [["dir"], ["after"], ["layer-dir"], ["zip"]], ids=lambda only: only[0])
+@pytest.mark.parametrize("only", [["dir"], ["after"], ["layer-dir"], ["dir", "zip"]], ids="+".join)
 def test_damaged_set_is_made_anew(
     workshop: Workshop, damage: Callable[[Path], None], only: list[str]
 ) -> None:
@@ -191,8 +206,8 @@ def test_damaged_set_is_made_anew(
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"files": {"x": 1}, "shared": {}}'])
 def test_set_without_its_list_is_made_anew(workshop: Workshop, text: str) -> None:
     first = made(workshop, "dir", "zip")
-    (folder,) = sets(workshop)
-    (folder.parent / "set.json").write_text(text)
+    (facts,) = (cache(workshop).folder / "sets").iterdir()
+    facts.write_text(text)
     assert made(workshop, "dir", "zip") == first
 
 
@@ -250,7 +265,7 @@ def test_another_wheel_of_the_same_name_is_another_set(workshop: Workshop, wheel
         workshop.build(environ={"UV_CACHE_DIR": str(workshop.root / "uv")})["zip"]["pure/__init__.py"]
         == b"2\n"
     )
-    assert len(sets(workshop)) == 2
+    assert len(list((cache(workshop).folder / "sets").iterdir())) == 2
 
 
 def test_wheels_without_hashes_are_installed_again(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
@@ -291,7 +306,7 @@ def test_pruning_at_the_end_keeps_what_was_used(workshop: Workshop) -> None:
     built = workshop.build(environ={"LAMBDA_BUNDLE_CACHE_LIMIT": "1kB"})
     assert not [path for path in old if path.exists() and path.parent.name not in {"builds", "code"}]
     kept = entries(workshop)
-    assert {path.parent.name for path in kept} == {"sets", "packs"}
+    assert {path.parent.name for path in kept} == {"sets", "trees", "packs"}
     assert workshop.build(environ={"LAMBDA_BUNDLE_CACHE_LIMIT": "1kB"}) == built
     assert entries(workshop) == kept
 
@@ -313,7 +328,9 @@ def test_limit_that_is_no_size(workshop: Workshop) -> None:
     assert not workshop.output.exists()
 
 
-@pytest.mark.parametrize("place", [".", "1", "1/sets", "1/packs", "1/running"])
+@pytest.mark.parametrize(
+    "place", [".", FORMAT, *(f"{FORMAT}/{name}" for name in ("sets", "trees", "packs", "running"))]
+)
 def test_something_in_the_way_of_the_cache(workshop: Workshop, place: str) -> None:
     root = workshop.root / "cache"
     (root / place).parent.mkdir(parents=True, exist_ok=True)
@@ -385,7 +402,7 @@ def test_processes_share_a_cache(
     assert outputs[0].keys() == {"api.zip", "worker.zip", "manifest.json"}
     kept = Cache.of(project.environ)
     assert [entry.path.parent.name for entry in kept.entries()].count("sets") == 1
-    assert not list(kept.folder.glob("sets/.*")), "nothing half made is left"
+    assert not list(kept.folder.glob("*/.*")), "nothing half made is left"
 
 
 # --- the command

@@ -3,8 +3,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambda_bundle.archive import write_zip
-from lambda_bundle.members import open_pack, write_pack
+from lambda_bundle.members import Item, Pack, items, open_pack
+from lambda_bundle.packing import Packer
 from lambda_bundle.stage import Tree
 
 NAMES = st.text("abcé-_", min_size=1, max_size=6)
@@ -21,6 +25,10 @@ FILES = st.dictionaries(NAMES, st.binary(max_size=300) | st.just(b"x" * 5000), m
 
 def nothing() -> None:
     pass
+
+
+def write_pack(tree: Tree, folder: Path, pool: ThreadPoolExecutor | None = None) -> None:
+    Packer(pool).write(items(tree), folder, folder, check=nothing)
 
 
 def written(folder: Path, files: dict[str, bytes]) -> Tree:
@@ -50,7 +58,7 @@ def test_a_zip_from_packs_is_the_zip_of_the_same_files(
         for at, files in enumerate(theirs):
             made = folder / f"pack{number}-{at}"
             made.mkdir()
-            write_pack(written(folder / f"their{number}-{at}", files), made, check=nothing, pool=pool)
+            write_pack(written(folder / f"their{number}-{at}", files), made, pool)
             pack = open_pack(made)
             assert pack is not None
             packs.append(pack)
@@ -69,12 +77,129 @@ def test_a_zip_from_packs_is_the_zip_of_the_same_files(
     assert packed[0][1].sha256 == hashlib.sha256(packed[0][0]).hexdigest()
 
 
+def ready(folder: Path, files: dict[str, bytes]) -> list[Item]:
+    """The files as those of a dependency set, whose hashes are known."""
+    tree = written(folder, files)
+    return [replace(one, sha256=hashlib.sha256(files[one.name]).hexdigest()) for one in items(tree)]
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(3) as made:
+        yield made
+
+
+SHARED = {f"{number:03}": f"content {number}".encode() * 2000 for number in range(120)}
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_what_packs_have_in_common_is_compressed_once(
+    tmp_path: Path, pool: ThreadPoolExecutor, at_once: int
+) -> None:
+    """Of all packs but one, the files can be gone; and every pack is what it is without the others."""
+    packer, alone = Packer(pool), Packer()
+
+    def pack(number: int) -> Pack:
+        own = {**SHARED, f"{number}/own": b"own", "twice": SHARED["007"]}
+        names = list(own)[:: -1 if number % 2 else 1]
+        wanted = ready(tmp_path / f"tree{number}", {name: own[name] for name in names})
+        if number and at_once == 1:
+            for one in wanted:
+                if one.name != f"{number}/own":
+                    one.source.unlink()
+        (tmp_path / f"pack{number}").mkdir()
+        return packer.write(wanted, tmp_path / f"pack{number}", tmp_path / f"pack{number}", check=nothing)
+
+    with ThreadPoolExecutor(at_once) as callers:
+        packs = list(callers.map(pack, range(6)))
+    for number, made in enumerate(packs):
+        again = open_pack(made.folder)
+        assert again is not None
+        assert (again.directory, again.size, again.count, again.unzipped) == (
+            made.directory,
+            made.size,
+            made.count,
+            made.unzipped,
+        )
+        assert again.sha256.digest() == made.sha256.digest()
+        own = {**SHARED, f"{number}/own": b"own", "twice": SHARED["007"]}
+        assert {name: made.read(name) for name in own} == own
+        assert made.read("absent") is None
+        (tmp_path / f"alone{number}").mkdir()
+        plain = alone.write(
+            ready(tmp_path / f"plain{number}", own),
+            tmp_path / f"alone{number}",
+            tmp_path / f"alone{number}",
+            check=nothing,
+        )
+        assert plain.content.read_bytes() == made.content.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "changed"])
+def test_what_was_compressed_and_is_damaged_is_compressed_again(tmp_path: Path, how: str) -> None:
+    packer = Packer()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    first = packer.write(ready(tmp_path / "a", SHARED), tmp_path / "one", tmp_path / "one", check=nothing)
+    content = first.content.read_bytes()
+    if how == "gone":
+        first.content.unlink()
+    else:
+        damaged = {"cut": content[: len(content) // 2], "changed": bytes(len(content))}[how]
+        first.content.write_bytes(damaged)
+    second = packer.write(ready(tmp_path / "b", SHARED), tmp_path / "two", tmp_path / "two", check=nothing)
+    assert second.content.read_bytes() == content
+
+
+def test_a_pack_that_is_moved_to_its_place_serves_others(tmp_path: Path) -> None:
+    packer = Packer()
+    for name in ("making", "two"):
+        (tmp_path / name).mkdir()
+    packer.write(ready(tmp_path / "a", SHARED), tmp_path / "making", tmp_path / "place", check=nothing)
+    (tmp_path / "making").rename(tmp_path / "place")
+    wanted = ready(tmp_path / "b", SHARED)
+    shutil.rmtree(tmp_path / "b")
+    packer.write(wanted, tmp_path / "two", tmp_path / "two", check=nothing)
+
+
+def test_a_pack_that_is_given_up_blocks_nobody(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    packer = Packer(pool)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    count = 0
+
+    def check() -> None:
+        nonlocal count
+        count += 1
+        if count == 5:
+            raise KeyError("stop")
+
+    def failing(wanted: list[Item]) -> Iterator[Item]:
+        yield from wanted[:3]
+        raise KeyError("no more")
+
+    wanted = ready(tmp_path / "a", SHARED)
+    with pytest.raises(KeyError, match="no more"):
+        packer.write(failing(wanted), tmp_path / "one", tmp_path / "one", check=nothing)
+    with pytest.raises(KeyError, match="stop"):
+        packer.write(wanted, tmp_path / "one", tmp_path / "one", check=check)
+    packer.write(wanted, tmp_path / "two", tmp_path / "two", check=nothing)
+    assert open_pack(tmp_path / "two") is not None
+
+
+def test_a_file_that_cannot_be_read_fails_its_pack(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    wanted = ready(tmp_path / "a", SHARED)
+    wanted[50].source.unlink()
+    with pytest.raises(FileNotFoundError):
+        Packer(pool).write(wanted, tmp_path, tmp_path, check=nothing)
+
+
 @pytest.mark.parametrize("file", ["members", "directory", "index.json"])
 @pytest.mark.parametrize("how", ["changed", "cut", "gone", "empty"])
 def test_a_damaged_pack_is_no_pack(tmp_path: Path, file: str, how: str) -> None:
     pack = tmp_path / "pack"
     pack.mkdir()
-    write_pack(written(tmp_path / "tree", {"a": b"alpha" * 100, "b": b"beta"}), pack, check=nothing)
+    write_pack(written(tmp_path / "tree", {"a": b"alpha" * 100, "b": b"beta"}), pack)
     assert open_pack(pack) is not None
     path = pack / file
     content = path.read_bytes()
@@ -90,6 +215,6 @@ def test_a_damaged_pack_is_no_pack(tmp_path: Path, file: str, how: str) -> None:
 def test_an_index_of_another_shape_is_no_pack(tmp_path: Path) -> None:
     pack = tmp_path / "pack"
     pack.mkdir()
-    write_pack(written(tmp_path / "tree", {"a": b"alpha"}), pack, check=nothing)
+    write_pack(written(tmp_path / "tree", {"a": b"alpha"}), pack)
     (pack / "index.json").write_text(json.dumps({"other": "shape"}))
     assert open_pack(pack) is None

@@ -43,7 +43,12 @@ def commands(target: Target, given_options: Options, flag: bool) -> dict[str, li
         "uv compile": installer_uv.compile_arguments(target, given_options),
         "uv list": installer_uv.listing_arguments(given_options, "2.7"),
         "uv install": installer_uv.install_arguments(
-            target, f"{machine}-manylinux_2_40", Path("into"), "pylock.toml", options=given_options
+            target,
+            f"{machine}-manylinux_2_40",
+            Path("into"),
+            "pylock.toml",
+            options=given_options,
+            linked=flag,
         ),
         "pip report": installer_pip.report_arguments(target, alone=flag),
         "pip download": installer_pip.download_arguments(target, "install.txt", "folder"),

@@ -10,13 +10,14 @@ from threading import Barrier
 import pytest
 from loopback import Index, serving
 from wheelhouse import Wheelhouse
-from workbench import BACKENDS, Workbench, tree
+from workbench import BACKENDS, Workbench
 
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installers import Work
 from lambda_bundle.reqfile import Requirements
-from lambda_bundle.store import DependencySet, Store
+from lambda_bundle.sets import DependencySet
+from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
 
 both = pytest.mark.parametrize("backend", BACKENDS)
@@ -71,6 +72,11 @@ def shared(tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse) -> I
     assert wheelhouse.folder.is_dir()
     with ThreadPoolExecutor(4) as pool:
         yield Shared(Workbench(tmp_path, environ), pool)
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def problem(found: DependencySet | BundleError) -> Problem:
@@ -224,13 +230,16 @@ def test_wheel_that_could_not_be_fetched_blocks_nobody(shared: Shared) -> None:
 
 def test_what_is_installed_lies_in_the_cache(wheelhouse: Wheelhouse, shared: Shared) -> None:
     wheelhouse.wheel("Pkg_Name", "1.0")
-    found = shared.ask(shared.bench.requirements("pkg.name\n", PY313))
-    assert isinstance(found, DependencySet)
-    assert found.folder.parent == shared.cache.path("sets", found.key)
+    order = shared.bench.order(shared.bench.requirements("pkg.name\n", PY313), PY313)
+    found = shared.store.dependencies(order)
+    folder = shared.store.folder(found, order)
+    assert folder.parent == shared.cache.path("trees", found.key)
     assert found.infos == ("Pkg_Name-1.0.dist-info",)
-    assert found.hashes == {path: sha256(content).hexdigest() for path, (content, _) in tree(found).items()}
+    files = {path: file.read_bytes() for path, file in shared.store.tree(found, order).items()}
+    assert found.hashes == {path: sha256(content).hexdigest() for path, content in files.items()}
+    assert files == content_of(folder)
     assert found.owner("Pkg_Name/__init__.py") == "pkg-name 1.0"
-    assert list(tree(found)) == sorted(tree(found))
+    assert list(files) == sorted(files)
 
 
 def test_sets_that_were_tried_are_not_installed_again(wheelhouse: Wheelhouse, shared: Shared) -> None:

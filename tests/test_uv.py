@@ -98,7 +98,9 @@ def test_options_become_arguments() -> None:
         *("--prerelease", "allow"),
         *("--allow-insecure-host", "host", "--allow-insecure-host", "other:8080"),
     ]
-    installing = install_arguments(PY311, "x86_64-manylinux_2_40", Path("into"), "f", options=ALL)
+    installing = install_arguments(
+        PY311, "x86_64-manylinux_2_40", Path("into"), "f", options=ALL, linked=False
+    )
     assert installing[-4:] == ["--allow-insecure-host", "host", "--allow-insecure-host", "other:8080"]
 
 
@@ -107,7 +109,7 @@ def test_options_become_arguments() -> None:
     [
         compile_arguments(PY311, ALL),
         listing_arguments(ALL, "2.7"),
-        install_arguments(PY311, "x86_64-manylinux_2_40", Path("into"), "f", options=ALL),
+        install_arguments(PY311, "x86_64-manylinux_2_40", Path("into"), "f", options=ALL, linked=False),
     ],
 )
 def test_no_command_shows_an_index_or_fetches_a_python(arguments: list[str]) -> None:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
@@ -19,14 +19,23 @@ from lambda_bundle.installer_pip import Pip
 from lambda_bundle.installer_uv import Uv
 from lambda_bundle.installers import Installer, Work
 from lambda_bundle.lock import Wheel
+from lambda_bundle.orders import Order
 from lambda_bundle.process import Children
 from lambda_bundle.reqfile import Requirements, read
+from lambda_bundle.sets import DependencySet
 from lambda_bundle.stage import file_mode
-from lambda_bundle.store import DependencySet, Order, Store
+from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
 
 BACKENDS = ("uv", "pip")
 _UV = find_uv_bin()  # once: sysconfig, which it asks, cannot be asked by two threads first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed(DependencySet):
+    """A dependency set, with the folder that it is installed in."""
+
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -75,12 +84,15 @@ class Workbench:
         """The file names of what a backend resolves a requirements file to."""
         return [wheel.filename for wheel in self.resolve(backend, text, target)]
 
-    def dependencies(self, backend: str, text: str, target: Target) -> DependencySet:
+    def dependencies(self, backend: str, text: str, target: Target) -> Installed:
         """The installed dependencies, by way of a store of its own."""
         wanted = self.requirements(text, target)
         with ThreadPoolExecutor(1) as pool:
             store = Store(Cache(Path(tempfile.mkdtemp(prefix="store-", dir=self.folder))), pool)
-            return store.dependencies(self.order(wanted, target, backend))
+            order = replace(self.order(wanted, target, backend), lasting=True)
+            found = store.dependencies(order)
+            folder = store.folder(found, order) if found.key else Path()
+            return Installed(**{one.name: getattr(found, one.name) for one in fields(found)}, folder=folder)
 
     def order(
         self, wanted: Requirements, target: Target, backend: str = "uv", work: Work | None = None
@@ -97,7 +109,7 @@ class Workbench:
         return caught.value.problems[0]
 
 
-def tree(dependencies: DependencySet) -> Mapping[str, tuple[bytes, int]]:
+def tree(dependencies: Installed) -> Mapping[str, tuple[bytes, int]]:
     """Content and permissions of every file."""
     paths = {path: dependencies.folder / path for path in dependencies.files}
     return {path: (file.read_bytes(), file_mode(file)) for path, file in paths.items()}

@@ -1,0 +1,216 @@
+"""What is known of installed dependency sets: their files, who brought them, and what the binaries need.
+
+The facts are read once, when a set is installed, and kept; where its files are is for the store to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lambda_bundle.binaries import inspect, is_of_interest
+from lambda_bundle.builder import NOTHING_LOCAL, Local
+from lambda_bundle.copies import lambda_mode
+from lambda_bundle.elf import Binary
+from lambda_bundle.errors import Code, Problem, Where
+from lambda_bundle.installed import Distribution, write_record
+from lambda_bundle.lock import Wheel
+from lambda_bundle.stage import file_mode, folders_of
+
+_BLOCK = 1 << 20
+_CHUNK = 64
+"""How many files a thread looks at in one go."""
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+
+Known = dict[tuple[int, int, int, int], tuple[str, bytes]]
+"""The SHA-256 and the first bytes of files with several links, by device, number, size and time: where wheels
+are linked from a backend's cache, many sets have the same file."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a dependency set."""
+
+    size: int
+    mode: int
+    """On Lambda."""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependencySet:
+    """Installed wheels, tidy, with the files that they brought."""
+
+    key: str = ""
+    wheels: tuple[Wheel, ...] = ()
+    left_out: tuple[Wheel, ...] = ()
+    """What the requirements resolve to as well, and the order wanted left out."""
+    files: Mapping[str, File]
+    hashes: Mapping[str, str]
+    """The SHA-256 of each file."""
+    folders: Mapping[str, str]
+    """Each folder, with a file that lies in it."""
+    distributions: tuple[Distribution, ...] = ()
+    """Without their files: `owners` has these."""
+    owners: Mapping[str, int] = field(default_factory=dict)
+    """The number of the distribution that brought each file."""
+    binaries: Mapping[str, Binary] = field(default_factory=dict)
+    """What is known of the binaries among the files."""
+    warnings: tuple[Problem, ...] = ()
+    local: Local = NOTHING_LOCAL
+    """What of this machine took part, as this caller knows it."""
+
+    def distribution(self, path: str) -> Distribution | None:
+        """The distribution that brought a file."""
+        number = self.owners.get(path)
+        return None if number is None else self.distributions[number]
+
+    def owner(self, path: str) -> str:
+        """The same, for messages."""
+        found = self.distribution(path)
+        return "a dependency" if found is None else f"{found.name} {found.version}"
+
+    @property
+    def infos(self) -> tuple[str, ...]:
+        """The .dist-info folders in it."""
+        return tuple(sorted({path.partition("/")[0] for path in self.files if ".dist-info/" in path}))
+
+
+NOTHING = DependencySet(files={}, hashes={}, folders={})
+"""What a function without requirements gets."""
+
+Claims = Mapping[str, tuple[Distribution, ...]]
+"""Paths that several distributions bring with different content; the last of them has it."""
+
+
+def survey(
+    folder: Path,
+    paths: Sequence[str],
+    found: Sequence[Distribution],
+    claims: Claims,
+    *,
+    pool: Executor | None = None,
+    known: Known | None = None,
+) -> dict[str, Any]:
+    """Read every file of an installed set, and write its RECORDs; the facts, as JSON can hold them.
+
+    `paths` are all files, sorted. Their order is kept. `known` is added to.
+    """
+    run = map if pool is None else pool.map
+    parts = [paths[begin : begin + _CHUNK] for begin in range(0, len(paths), _CHUNK)]
+    looks = [look for part in run(partial(_look_at, str(folder), known), parts) for look in part]
+    files = {path: file for path, (file, _) in zip(paths, looks, strict=True)}
+    starts = {path: start for path, (_, start) in zip(paths, looks, strict=True)}
+    plain = {path: (file.size, file.sha256) for path, file in files.items()}
+    for one in found:
+        write_record(folder, one, plain)
+    records = [f"{one.info}/RECORD" for one in found]
+    again = dict(zip(records, _look_at(str(folder), None, records), strict=True))
+    files = {path: again[path][0] if path in again else file for path, file in files.items()}
+    files |= {path: file for path, (file, _) in again.items()}
+    owners = {path: number for number, one in enumerate(found) for path in (*one.files, records[number])}
+    worth = {path: folder / path for path, start in starts.items() if is_of_interest(path, start)}
+    return {
+        "files": {
+            path: [file.size, file.mode, file.sha256, owners.get(path)]
+            for path, file in sorted(files.items())
+        },
+        "distributions": [asdict(replace(one, files={})) for one in found],
+        "binaries": {path: asdict(binary) for path, binary in inspect(worth).items()},
+        "shared": {
+            path: [f"{one.name} {one.version}" for one in owners_of]
+            for path, owners_of in claims.items()
+            if path in files
+        },
+    }
+
+
+def _look_at(root: str, known: Known | None, paths: Iterable[str]) -> list[tuple[File, bytes]]:
+    return [_look(f"{root}/{path}", known) for path in paths]
+
+
+def _look(path: str, known: Known | None) -> tuple[File, bytes]:
+    """A file, and its first bytes."""
+    handle = os.open(path, _READ)
+    try:
+        status = os.fstat(handle)
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        told = None if known is None or status.st_nlink == 1 else known.get(identity)
+        if told is None:
+            start = block = os.read(handle, min(status.st_size + 1, _BLOCK))
+            digest = hashlib.sha256(block)
+            while len(block) == _BLOCK:
+                block = os.read(handle, _BLOCK)
+                digest.update(block)
+            told = digest.hexdigest(), start[:4]
+            if known is not None and status.st_nlink > 1:
+                known[identity] = told
+    finally:
+        os.close(handle)
+    return File(status.st_size, lambda_mode(status.st_mode), told[0]), told[1]
+
+
+def load(path: Path, key: str, wheels: tuple[Wheel, ...]) -> DependencySet | None:
+    """The set whose facts a file holds; None where it holds none, or others."""
+    try:
+        return of(json.loads(path.read_text(encoding="utf-8")), key, wheels)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def of(facts: Mapping[str, Any], key: str, wheels: tuple[Wheel, ...]) -> DependencySet:
+    """The set with these facts."""
+    files = {name: File(*fields) for name, (*fields, _) in facts["files"].items()}
+    return DependencySet(
+        key=key,
+        wheels=wheels,
+        files=files,
+        hashes={name: file.sha256 for name, file in files.items()},
+        folders=folders_of(files),
+        distributions=tuple(
+            Distribution(**{**row, "requires": tuple(row["requires"])}) for row in facts["distributions"]
+        ),
+        owners={name: row[-1] for name, row in facts["files"].items() if row[-1] is not None},
+        binaries={name: Binary.of(row) for name, row in facts["binaries"].items()},
+        warnings=tuple(_shared(name, claims) for name, claims in facts["shared"].items()),
+    )
+
+
+def _shared(path: str, claims: Sequence[str]) -> Problem:
+    names, winner = ", ".join(claims), claims[-1].rpartition(" ")[0]
+    return Problem(
+        code=Code.SHARED_PATH,
+        message=f"{names} bring this file with different content; the one of {winner} is used",
+        where=Where(file=path),
+        hint="leave one of them out if they are not meant to live together",
+        severity="warning",
+    )
+
+
+def is_same(path: Path, file: File) -> bool:
+    """Whether a file has the content and the permissions of one in a set."""
+    if path.stat().st_size != file.size or file_mode(path) != file.mode:
+        return False
+    return hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+
+
+# --- where a set is unpacked, to be used again
+
+Stamps = dict[str, tuple[int, int, int]]
+"""Bytes, time in nanoseconds and permissions on Lambda of each file."""
+
+
+def stamps(folder: Path, files: Iterable[str]) -> Stamps:
+    """How the files are now. Raises `OSError` where one is not there."""
+    return {path: _stamp(os.stat(f"{folder}/{path}")) for path in files}  # noqa: PTH116 - a Path for each of 3,000 files is slow
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, lambda_mode(status.st_mode)
