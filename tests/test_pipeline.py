@@ -437,6 +437,7 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 from lambda_bundle import bundle, load, plan
+sys.dont_write_bytecode = True  # Python would keep half of it, and trip over that for ever after
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 for result in bundle(plan(load(Path(sys.argv[1]))), workers=2):
     print(result.job.name, result.status)
