@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name, is_normalized_name
-
 from lambda_bundle.errors import PREFIX, Code, did_you_mean
 from lambda_bundle.findings import Findings, Table, quoted
 from lambda_bundle.indexes import check_variable
@@ -149,6 +147,8 @@ def _check_names(key: KeyPath, value: Sequence[object], findings: Findings) -> N
 
 
 def _check_name(key: KeyPath, value: str, findings: Findings) -> None:
+    from packaging.utils import canonicalize_name, is_normalized_name  # noqa: PLC0415 - few name any
+
     if not is_normalized_name(canonicalize_name(value)):
         hint = "letters and digits, with -, _ or . between them; a version has no place here"
         findings.add(key, Code.INVALID_VALUE, f"{quoted(value)} cannot be the name of a package", hint)

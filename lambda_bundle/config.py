@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tomli
-
 from lambda_bundle import __version__, indexes
 from lambda_bundle.cache import Cache
 from lambda_bundle.entries import FILE_NAME, Entry, artifact_name, gather, unused
@@ -161,6 +159,8 @@ def _read(path: Path) -> str:
 
 
 def _parse(text: str, file: str) -> dict[str, Any]:
+    import tomli  # noqa: PLC0415 - a file that is known to be valid is not parsed
+
     try:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from packaging.tags import create_compatible_tags_selector
-from packaging.utils import canonicalize_version, parse_wheel_filename
-from packaging.version import Version
-
 from lambda_bundle.errors import Where
 from lambda_bundle.targets import Target
+
+# packaging is imported where it is used: a run in which everything is up to date judges no wheel.
 
 Release = tuple[str, str]
 """The name and the version of a distribution, both normalized (PEP 503, PEP 440)."""
@@ -39,11 +37,15 @@ class Wheel:
     @property
     def platforms(self) -> frozenset[str]:
         """The platform tags in its file name."""
+        from packaging.utils import parse_wheel_filename  # noqa: PLC0415
+
         return frozenset(tag.platform for tag in parse_wheel_filename(self.filename)[3])
 
     @property
     def release(self) -> Release:
         """What it is of, whichever of the files."""
+        from packaging.utils import canonicalize_version  # noqa: PLC0415
+
         return self.name, canonicalize_version(self.version)
 
 
@@ -113,6 +115,8 @@ def wheel_file(url: str) -> str:
 
 def fits(filename: str, target: Target) -> bool:
     """Whether a wheel of this name may be installed on the target."""
+    from packaging.utils import parse_wheel_filename  # noqa: PLC0415
+
     return not parse_wheel_filename(filename)[3].isdisjoint(target.wheel_tags)
 
 
@@ -130,6 +134,9 @@ def promised(wheel: Wheel, allowed: Mapping[str, Collection[str]]) -> tuple[str,
 
 def best(wheels: Iterable[Wheel], target: Target) -> Wheel | None:
     """The wheel with the best tag for the target; the highest build number among equals (PEP 427)."""
+    from packaging.tags import create_compatible_tags_selector  # noqa: PLC0415
+    from packaging.utils import parse_wheel_filename  # noqa: PLC0415
+
     parsed = {wheel: parse_wheel_filename(wheel.filename) for wheel in wheels}
     newest_first = sorted(parsed.items(), key=lambda item: item[1][2], reverse=True)
     ranked = create_compatible_tags_selector(target.wheel_tags)(
@@ -174,4 +181,6 @@ def _may_have(wheel: Wheel, hashes: Collection[str]) -> bool:
 
 def newest(versions: Iterable[str]) -> str:
     """The highest of some versions (PEP 440)."""
+    from packaging.version import Version  # noqa: PLC0415
+
     return str(max(Version(version) for version in versions))

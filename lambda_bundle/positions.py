@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
-import tomli
-
 KeyPath = tuple[str | int, ...]
 """The way to a value in the parsed data: keys of tables, and indexes of arrays."""
 Position = tuple[int, int]
@@ -44,6 +42,8 @@ def locate(text: str) -> dict[KeyPath, Position]:
     A table is where a header or a dotted key first mentions it, an element of an array of tables where its
     `[[header]]` begins. Raises `tomli.TOMLDecodeError` for a text that is not TOML.
     """
+    import tomli  # noqa: PLC0415 - a file that is known to be valid is not parsed
+
     tomli.loads(text)  # the scanner checks nothing, and might never end
     scanner = _Scanner(text)
     scanner.document()
@@ -102,6 +102,8 @@ class _Scanner:
     def part(self, table: KeyPath) -> KeyPath:
         """Read one part of a dotted key; return its path."""
         start = self.at
+        import tomli  # noqa: PLC0415 - see above
+
         (name,) = tomli.loads(f"{self.take(_KEY)} = 0")
         path = (*self.inside(table), name)
         self.found.setdefault(path, start)

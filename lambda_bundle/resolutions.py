@@ -13,12 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from lambda_bundle.cache import Cache
 from lambda_bundle.lock import Wheel
-from lambda_bundle.process import mask
 
 KIND = "resolutions"
 _PASSING = re.compile(
@@ -55,6 +52,8 @@ class Resolutions:
         Not where a hash is unknown: nobody could tell whether the file is still the same. And not where a URL
         holds a credential: none is ever written down.
         """
+        from lambda_bundle.process import mask  # noqa: PLC0415 - where all is up to date, nothing runs
+
         rows = [asdict(wheel) for wheel in wheels]
         if all(row["sha256"] and mask(row["url"]) == row["url"] for row in rows):
             with self._cache.guarding():
@@ -78,5 +77,8 @@ def choosing(environ: Mapping[str, str]) -> list[str]:
 def _is_there(wheel: Wheel) -> bool:
     if not wheel.url.startswith("file:"):
         return True
+    from urllib.parse import urlsplit  # noqa: PLC0415 - where all is up to date, nothing is looked up
+    from urllib.request import url2pathname  # noqa: PLC0415 - the same
+
     file = Path(url2pathname(urlsplit(wheel.url).path))
     return hashlib.sha256(file.read_bytes()).hexdigest() == wheel.sha256

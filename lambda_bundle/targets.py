@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import Tag, compatible_tags, cpython_tags
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+
+# packaging is imported where it is used: a run in which everything is up to date judges no wheel.
 
 Arch = str
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
@@ -195,6 +198,8 @@ class Target:
     @cached_property
     def wheel_tags(self) -> tuple[Tag, ...]:
         """Every tag that a wheel may carry, best first: the order in which pip ranks wheels."""
+        from packaging.tags import compatible_tags, cpython_tags  # noqa: PLC0415
+
         version, abi = self.version, self.abi
         interpreter = f"cp{version[0]}{version[1]}"
         return (
@@ -221,6 +226,8 @@ class Target:
 
     def admitted(self, requires_python: str | None) -> bool:
         """Whether a `Requires-Python` (PEP 440) admits this Python; malformed ones admit all, as in pip."""
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
+
         try:
             specifier = SpecifierSet(requires_python or "")
         except InvalidSpecifier:
