@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +24,21 @@ from deflate import __version__ as deflate_version
 
 from lambda_bundle import __version__
 from lambda_bundle.cache import Cache
+from lambda_bundle.entries import artifact_name
 from lambda_bundle.errors import BundleError, Problem
 from lambda_bundle.indexes import Address
-from lambda_bundle.jobs import Job, Selection
+from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Wheel
 from lambda_bundle.manifest import row
-from lambda_bundle.process import mask
-from lambda_bundle.resolutions import choosing, wheel_of
+from lambda_bundle.resolutions import choosing
 from lambda_bundle.result import Archived, Artifact, Result
-from lambda_bundle.stamps import Seen, Stamp, is_settled, look, stamp
+from lambda_bundle.stamps import Seen, Stamp, is_settled, look, stamp, stamp_all
 
 KIND = "builds"
 _UNKNOWN = "nothing is known of its last build"
 _APART = frozenset({"name", "root", "ignore", "output", "warnings", "target", "timeout"})
 """What a job holds that does not change its artifact, or is told in another way."""
+_SETTINGS = tuple(one.name for one in fields(Job) if one.name not in _APART)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +80,20 @@ class Freshness:
 
     def __init__(self, cache: Cache, environ: Mapping[str, str]) -> None:
         self._cache = cache
-        self._environment = {name: _digest(mask(environ[name])) for name in choosing(environ)}
+        self._environment = dict(_masked(environ))
         self._began = time.time_ns()
         self._lacking: dict[str, bool] = {}
+        self._folders: dict[tuple[str, str], str] = {}
 
     def verdict(self, job: Job, rows: Mapping[str, Any]) -> Verdict:
         """Whether a job's artifact is up to date; `rows` are those of the manifest."""
         try:
-            record = json.loads(self._path(job).read_text(encoding="utf-8"))
+            with open(self._path(job), "rb") as file:  # noqa: PTH123 - a Path for each of 1,000 jobs is slow
+                record = json.loads(file.read())
             artifact = _artifact(record["artifact"])
             judge = _Judge(job, record, artifact, self._began)
-            reasons = list(_differences(record["settings"], self._settings(job)))
+            settings = self._settings(job)
+            reasons = [] if record["settings"] == settings else [*_differences(record["settings"], settings)]
             if not reasons:
                 reasons += [*judge.sources(), *judge.others(self._is_there), *judge.layers(rows)]
                 reasons += judge.projects()
@@ -106,10 +113,6 @@ class Freshness:
     def record(self, result: Result, artifact: Artifact, inputs: Inputs) -> None:
         """Remember what was built, and from what."""
         job = result.job
-        wheels, left_out = (
-            tuple(replace(wheel, url="") for wheel in some)  # it may hold a credential
-            for some in (artifact.wheels, artifact.left_out)
-        )
         own = [problem for problem in result.problems if problem not in job.warnings]
         record = {
             "settings": self._settings(job),
@@ -117,11 +120,11 @@ class Freshness:
             "folders": {path: self._settled(one) for path, one in inputs.folders.items()},
             "others": {path: self._seen(seen) for path, seen in inputs.others.items()},
             "projects": dict(inputs.projects),
-            "absent": list(inputs.absent),
+            "absent": _by_folder(inputs.absent),
             "layers": {name: _files_of(wheels) for name, wheels in inputs.layers.items()},
             "pinned": inputs.pinned,
-            "files": {path: list(one) for path, one in _files(job.artifact)},
-            "artifact": asdict(replace(artifact, wheels=wheels, left_out=left_out)),
+            "stands": _standing(_place(job)),
+            "artifact": _document(artifact),
             "warnings": [asdict(problem) for problem in own],
         }
         self._write(job, record)
@@ -129,7 +132,7 @@ class Freshness:
     def forget(self, job: Job) -> None:
         """There is no artifact any more."""
         with suppress(OSError):
-            self._path(job).unlink()
+            Path(self._path(job)).unlink()
 
     def _settings(self, job: Job) -> dict[str, Any]:
         compression = {"lambda-bundle": __version__, "libdeflate": deflate_version}
@@ -146,14 +149,16 @@ class Freshness:
     def _seen(self, seen: Seen) -> list[Any]:
         return [self._settled(seen.stamp), seen.mode, seen.sha256]
 
-    def _path(self, job: Job) -> Path:
-        place = _digest(json.dumps([str(job.root), str(job.output)]))
-        return self._cache.path(KIND, place[:32]) / f"{job.name}.json"
+    def _path(self, job: Job) -> str:
+        place = str(job.root), str(job.output)
+        if place not in self._folders:
+            self._folders[place] = str(self._cache.path(KIND, _digest(json.dumps(place))[:32]))
+        return f"{self._folders[place]}/{job.name}.json"
 
     def _write(self, job: Job, record: Mapping[str, Any]) -> None:
         """Write a record; one that cannot be written is missed by the next run, which builds."""
         with suppress(OSError):
-            self._cache.write(self._path(job), record)
+            self._cache.write(Path(self._path(job)), record)
 
 
 class _Judge:
@@ -161,38 +166,42 @@ class _Judge:
 
     def __init__(self, job: Job, record: dict[str, Any], artifact: Artifact, began: int) -> None:
         self._job, self._record, self._artifact, self._began = job, record, artifact, began
+        self._steady = False
+        """Whether all folders of the entry are as they were."""
         self.moved = False
         """Whether stamps have changed, and nothing else: the record holds the new ones then."""
 
     def artifact(self, listed: Mapping[str, Any] | None) -> Iterator[str]:
         """What became of the artifact."""
         job = self._job
-        shown = f"{job.output.name}/{job.artifact.name}"
-        found = {path: list(one) for path, one in _files(job.artifact)}
-        if not found:
-            yield f"{shown} is missing"
-        elif found != self._record["files"] and not self._is_restored(found):
-            yield f"{shown} is not what was built"
-        elif listed != row(self._job, self._artifact):
+        found = _standing(_place(job))
+        if found is None:
+            yield f"{job.output.name}/{job.artifact.name} is missing"
+        elif found != self._record["stands"] and not self._is_restored(found):
+            yield f"{job.output.name}/{job.artifact.name} is not what was built"
+        elif listed != row(job, self._artifact):
             yield "the manifest does not list it as it was built"
 
-    def _is_restored(self, found: dict[str, list[int]]) -> bool:
+    def _is_restored(self, found: list[int] | str) -> bool:
         """Whether a zip was put back as it was, as CI systems do."""
-        if self._job.format == "dir" or look(self._job.artifact).sha256 != self._artifact.archived.sha256:
+        if isinstance(found, str) or look(self._job.artifact).sha256 != self._artifact.archived.sha256:
             return False
-        self._record["files"], self.moved = found, True
+        self._record["stands"], self.moved = found, True
         return True
 
     def sources(self) -> Iterator[str]:
         """What became of the files of the entry."""
         recorded: dict[str, list[Any]] = self._record["sources"]
-        current = self._listing(recorded)
+        folders: dict[str, list[int] | None] = self._record["folders"]
+        self._steady = all(_same_folder(path, one) for path, one in folders.items())
+        current = recorded.keys() if self._steady else self._listing()
         if current is None:
             yield "the sources are not what they were"
             return
-        yield from (f"{path} added" for path in sorted(current - recorded.keys()))
-        yield from (f"{path} removed" for path in sorted(recorded.keys() - current))
-        folder = str(self._job.sources)
+        if current != recorded.keys():
+            yield from (f"{path} added" for path in sorted(current - recorded.keys()))
+            yield from (f"{path} removed" for path in sorted(recorded.keys() - current))
+        folder = f"{self._job.root}/{self._job.entry}"
         yield from (
             f"{path} changed"
             for path in recorded
@@ -205,7 +214,12 @@ class _Judge:
         for path in recorded:
             if not self._is_same(path, recorded, path):
                 yield f"{self._shown(path)} {'changed' if os.path.lexists(path) else 'removed'}"
-        yield from (f"{self._shown(path)} added" for path in self._record["absent"] if is_there(path))
+        absent: dict[str, list[str]] = self._record["absent"]
+        for folder, names in absent.items():
+            if self._steady and folder in self._record["folders"]:
+                continue  # what appears in a folder changes its stamp, which was taken before the look
+            paths = (os.path.join(folder, name) for name in names)  # noqa: PTH118 - as above
+            yield from (f"{self._shown(path)} added" for path in paths if is_there(path))
 
     def projects(self) -> Iterator[str]:
         """Which of the local projects that were built have changed."""
@@ -229,11 +243,8 @@ class _Judge:
             if listed is not None and [[one["file"], one["sha256"]] for one in listed] != carried:
                 yield f"layer {name} changed"
 
-    def _listing(self, recorded: Mapping[str, Any]) -> set[str] | None:
-        """The paths of the sources; None where they cannot be told."""
-        folders: dict[str, list[int] | None] = self._record["folders"]
-        if all(_same_folder(path, one) for path, one in folders.items()):
-            return set(recorded)
+    def _listing(self) -> AbstractSet[str] | None:
+        """The paths of the sources as they are now; None where they cannot be told."""
         from lambda_bundle.stage import sources_of  # noqa: PLC0415 - only where a folder has changed
 
         visited: dict[str, Stamp] = {}
@@ -270,23 +281,32 @@ class _Judge:
 def settings(job: Job) -> dict[str, Any]:
     """What a job says of its artifact, by the words of bundles.toml; no absolute path is in it."""
     target = job.target
-    told: dict[str, Any] = {"runtime": target.runtime, "arch": target.arch, "tags": target.tags}
-    for one in fields(job):
-        if one.name not in _APART:
-            value = getattr(job, one.name)
-            told |= asdict(value) if isinstance(value, Selection) else {one.name: value}
+    told: dict[str, Any] = {"runtime": target.runtime, "arch": target.arch, "tags": list(target.tags)}
+    for name in _SETTINGS:
+        told[name] = _plain(getattr(job, name))
+    told |= told.pop("selection")
     told["ignore"] = [str(entry) for entry in job.ignore]
     told["env"] = {name: _digest(value) for name, value in job.env}
-    plain: dict[str, Any] = json.loads(json.dumps(told, default=_plain))  # tuples are lists in a record
-    return plain
+    return told
 
 
 def _plain(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
     if isinstance(value, Address):
         return value.text  # on which line it stands is no matter
     if isinstance(value, Job):
         return settings(value)
-    return {one.name: getattr(value, one.name) for one in fields(value)}
+    return {name: _plain(getattr(value, name)) for name in _names(value.__class__)}
+
+
+@lru_cache
+def _names(kind: Any) -> tuple[str, ...]:
+    """The names of the fields of a dataclass; `fields` is slow for each of 1,000 jobs."""
+    return tuple(one.name for one in fields(kind))
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[str]:
@@ -310,25 +330,69 @@ def _same_folder(path: str, before: list[int] | None) -> bool:
         return False
 
 
-def _files(artifact: Path) -> Iterator[tuple[str, Stamp]]:
-    """The stamp of every file of an artifact; none when it is not there."""
-    if artifact.is_file():
-        yield "", stamp(artifact)
-        return
-    for folder, _, names in os.walk(artifact):
-        for name in names:
-            path = os.path.join(folder, name)  # noqa: PTH118 - a Path for each of thousands of files is slow
-            yield path[len(str(artifact)) + 1 :], stamp(path)
+def _place(job: Job) -> str:
+    """The path of the artifact."""
+    return f"{job.output}/{artifact_name(job.name, job.format)}"
+
+
+def _standing(artifact: str) -> list[int] | str | None:
+    """What tells of an artifact whether somebody has changed it: a stamp of a file, a digest of a folder's.
+
+    None where there is none.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if stat.S_ISDIR(os.stat(artifact).st_mode):  # noqa: PTH116 - as above
+            return stamp_all(artifact)
+        return list(stamp(artifact))
+    return None
+
+
+def _by_folder(paths: Iterable[str]) -> dict[str, list[str]]:
+    """The names of what is in each folder."""
+    found: dict[str, list[str]] = {}
+    for folder, name in map(os.path.split, paths):
+        found.setdefault(folder, []).append(name)
+    return found
 
 
 def _files_of(wheels: Sequence[Wheel]) -> list[list[str | None]]:
     return [[wheel.filename, wheel.sha256] for wheel in wheels]
 
 
+def _document(artifact: Artifact) -> dict[str, Any]:
+    """An artifact as a record holds it; a URL may hold a credential, and is left out."""
+    return {
+        "archived": asdict(artifact.archived),
+        "wheels": list(map(_told, artifact.wheels)),
+        "digest": artifact.digest,
+        "runtimes": dict(artifact.runtimes),
+        "left_out": list(map(_told, artifact.left_out)),
+    }
+
+
+def _told(wheel: Wheel) -> list[str | None]:
+    return [wheel.name, wheel.version, wheel.filename, wheel.sha256, *wheel.hashes]
+
+
 def _artifact(told: dict[str, Any]) -> Artifact:
-    wheels, left_out = (tuple(map(wheel_of, told[key])) for key in ("wheels", "left_out"))
+    wheels, left_out = (tuple(_wheel(*one) for one in told[key]) for key in ("wheels", "left_out"))
     archived = Archived(**told["archived"])
     return Artifact(**{**told, "archived": archived, "wheels": wheels, "left_out": left_out})
+
+
+@lru_cache(4096)
+def _wheel(name: str, version: str, filename: str, sha256: str | None, *hashes: str) -> Wheel:
+    """Many functions have the same wheels: each is made once."""
+    return Wheel(name=name, version=version, filename=filename, url="", sha256=sha256, hashes=hashes)
+
+
+def _masked(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The digests of the variables that tell the installers what to choose, without their credentials."""
+    names = choosing(environ)
+    if names:
+        from lambda_bundle.process import mask  # noqa: PLC0415 - where all is up to date, nothing runs
+
+        yield from ((name, _digest(mask(environ[name]))) for name in names)
 
 
 def _digest(text: str) -> str:

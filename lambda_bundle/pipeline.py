@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lambda_bundle import manifest
 from lambda_bundle.cache import Cache
@@ -42,7 +43,8 @@ def bundle(
     """
     environ = dict(os.environ if environ is None else environ)
     progress = progress or Progress()
-    verdicts = [Verdict(reasons=("--force",))] * len(jobs) if force else examine(jobs, environ)
+    listed = {} if force else _listed(jobs)
+    verdicts = [Verdict(reasons=("--force",))] * len(jobs) if force else _verdicts(jobs, environ, listed)
     if upgrade:
         verdicts = [_upgraded(verdict) for verdict in verdicts]
     if strict:
@@ -65,7 +67,8 @@ def bundle(
 
     stale = [number for number in range(len(jobs)) if number not in results]
     if not stale:
-        ended([])
+        if not all(manifest.lists(rows, known) for rows in listed.values()):
+            ended([])
         return tuple(fresh)
     from lambda_bundle.pool import build  # noqa: PLC0415 - where all is up to date, nothing heavy is loaded
 
@@ -91,9 +94,19 @@ def examine(jobs: Sequence[Job], environ: Mapping[str, str]) -> list[Verdict]:
 
     Raises `BundleError` for a manifest that cannot be read.
     """
+    return _verdicts(jobs, environ, _listed(jobs))
+
+
+def _listed(jobs: Sequence[Job]) -> dict[Path, Mapping[str, Any]]:
+    """The rows of the manifest in each output folder."""
+    return {output: manifest.read(output) for output in dict.fromkeys(job.output for job in jobs)}
+
+
+def _verdicts(
+    jobs: Sequence[Job], environ: Mapping[str, str], listed: Mapping[Path, Mapping[str, Any]]
+) -> list[Verdict]:
     freshness = Freshness(Cache.of(environ), environ)
-    rows = {output: manifest.read(output) for output in {job.output for job in jobs}}
-    return [freshness.verdict(job, rows[job.output]) for job in jobs]
+    return [freshness.verdict(job, listed[job.output]) for job in jobs]
 
 
 def _upgraded(verdict: Verdict) -> Verdict:
