@@ -10,9 +10,8 @@ import hashlib
 import json
 import os
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,17 +25,17 @@ from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.entries import artifact_name
-from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, strictly
+from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, silence, strictly
 from lambda_bundle.freshness import Freshness, Inputs
 from lambda_bundle.hygiene import zipped
 from lambda_bundle.installed import refresh_records
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Release
+from lambda_bundle.once import Once
 from lambda_bundle.orders import Order
 from lambda_bundle.process import Children
 from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
-from lambda_bundle.reading import Desk
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
 from lambda_bundle.requirements import gather
 from lambda_bundle.result import Archived, Artifact, Progress
@@ -54,7 +53,7 @@ from lambda_bundle.stage import (
 from lambda_bundle.stamps import Stamp, look
 from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
-from lambda_bundle.verify import silence, subject, verify
+from lambda_bundle.verdicts import Verdicts
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -83,11 +82,10 @@ class Run:
     """For the backends' own files."""
     cache: Cache
     store: Store
+    verdicts: Verdicts
     outputs: Mapping[Path, Output]
-    layers: dict[Job, Future[Contents]] = field(default_factory=dict)
-    """What each layer holds, or who is working that out."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    """To be held to look into `layers`."""
+    layers: Once = field(default_factory=Once)
+    """What each layer holds."""
     offline: bool = False
     """Whether no backend may fetch anything."""
     strict: bool = False
@@ -103,18 +101,7 @@ class Run:
 
     def layer(self, assembly: Assembly) -> Contents:
         """What a layer holds: worked out once in a run, by whichever job needs it first."""
-        with self.lock:
-            future = self.layers.get(assembly.job)
-            mine = future is None
-            if future is None:
-                future = self.layers[assembly.job] = Future()
-        if mine:
-            try:
-                future.set_result(assembly.contents())
-            except BaseException as error:  # whoever waits must hear of it
-                future.set_exception(error)
-                raise
-        return future.result()
+        return self.layers.get("layer", assembly.job, assembly.contents)
 
     def order(
         self,
@@ -204,16 +191,15 @@ class Assembly:
     def _verified(self, contents: Contents) -> tuple[Problem, ...]:
         """What is to say of what will be archived. Raises `BundleError` where that is an error."""
         job, run = self._job, self._run
-        desk = Desk(children=run.children, environ=run.environ, scratch=run.scratch, cache=run.cache)
-        subjects = [subject(contents, target) for target in job.targets]
         found = [
             warning
             for share in contents.shares
             for warning in (*share.order.wanted.warnings, *share.found.warnings)
         ]
-        for one in subjects:
-            found += [problem.at(name=job.name, stage="verify") for problem in verify(one, desk)]
-        kept = silence(dict.fromkeys(found), job.ignore, subjects[0].owner)
+        for target in job.targets:
+            problems = run.verdicts.of(contents, target)
+            found += [problem.at(name=job.name, stage="verify") for problem in problems]
+        kept = silence(dict.fromkeys(found), job.ignore, contents.owner)
         if run.strict:
             kept = strictly(kept)
         if fails(kept) or (run.strict and job.warnings):
@@ -269,15 +255,20 @@ class Assembly:
             for share in shares:
                 layering.check(job.name, share, layers)
                 _check_collisions(sources, share)
+        contents = Contents(
+            job=job,
+            seen=seen,
+            folders=folders,
+            own=sources,
+            shares=tuple(shares),
+            layers=layers,
+        )
         own = sources
-        contents = Contents(job=job, seen=seen, folders=folders, own=own, shares=(), layers=layers)
         if job.after:
             with self._stage("after hooks"):
-                brought = replace(contents, own=sources, shares=tuple(shares))
-                own = self._with_hooks(job.after, brought.tree(self._run.store), shares)
+                own = self._with_hooks(job.after, contents.tree(self._run.store), shares)
                 shares = [replace(share, kept=_unchanged(own, share)) for share in shares]
-        kept = {path for share in shares for path, _ in share.files}
-        own = {path: source for path, source in own.items() if path not in kept}
+        own = {path: source for path, source in own.items() if not any(share.holds(path) for share in shares)}
         return replace(contents, own=own, shares=tuple(shares))
 
     def _prepared(self, sources: Tree) -> Tree:
@@ -314,9 +305,7 @@ class Assembly:
         found = self._run.store.dependencies(order)
         site = self._job.site(target)
         read = partial(self._run.store.read, found, order, prefix=f"{self._job.prefix}{site}")
-        return Share(
-            target=target, site=site, order=order, found=found, kept=frozenset(found.files), read=read
-        )
+        return Share(target=target, site=site, order=order, found=found, kept=found.files.keys(), read=read)
 
     @contextmanager
     def _stage(self, stage: Stage) -> Iterator[None]:
@@ -341,10 +330,7 @@ class Assembly:
             if share.kept
         ]
         without = frozenset(
-            f"{prefix}{share.site}{name}"
-            for share in contents.shares
-            if share.kept
-            for name in share.found.files.keys() - share.kept
+            f"{prefix}{share.site}{name}" for share in contents.shares if share.kept for name in share.changed
         )
         own = _below(prefix, contents.own)
         return archive.write_zip(own, path, packs=packs, without=without, check=check)
@@ -433,9 +419,11 @@ def _below(prefix: str, tree: Tree) -> Tree:
 def _check_collisions(sources: Tree, share: Share) -> None:
     """Raise `BundleError` where sources and dependencies meet, or would hide one another in a layer."""
     site, found = share.site, share.found
-    above = dict.fromkeys(folders_of([f"{site}x"]) if found.files else (), next(iter(found.files), ""))
+    folders: Mapping[str, str] = found.folders
+    if site and found.files:
+        folders = {**dict.fromkeys(folders_of([f"{site}x"]), next(iter(found.files))), **folders}
     seen = {path.removeprefix(site): source for path, source in sources.items()}
-    check_collisions(seen, found.hashes, {**above, **found.folders}, found.owner)
+    check_collisions(seen, found.hashes, folders, found.owner)
 
 
 def _unchanged(tree: Tree, share: Share) -> frozenset[str]:

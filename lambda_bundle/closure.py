@@ -53,7 +53,7 @@ def judge(
     there = {one.name: one for one in (*provided, *mine)}
     extras = _extras(there, target)
     for one in mine:
-        if not target.admitted(one.requires_python):
+        if not _admitted(target, one.requires_python):
             yield Problem(
                 code=Code.PYTHON_UNSUPPORTED,
                 message=f"{one.name} {one.version} wants Python {one.requires_python}, and {target.runtime} "
@@ -61,7 +61,7 @@ def judge(
                 where=Where(key=one.name),
                 hint="choose a version of it that supports this Python, or another runtime",
             )
-        for requirement in _asked(one, target, extras.get(one.name, frozenset())):
+        for requirement in _asked(one.requires, target, extras.get(one.name, frozenset())):
             problem = _missing(one, requirement, there, importable, optional=optional)
             if problem is not None and canonicalize_name(requirement.name) not in skipped:
                 yield problem
@@ -132,7 +132,7 @@ def _extras(there: Mapping[str, Distribution], target: Target) -> dict[str, froz
     waiting = list(there)
     while waiting:
         one = there[waiting.pop()]
-        for requirement in _asked(one, target, extras.get(one.name, frozenset())):
+        for requirement in _asked(one.requires, target, extras.get(one.name, frozenset())):
             name = canonicalize_name(requirement.name)
             before = extras.get(name, frozenset())
             after = before | {canonicalize_name(extra) for extra in requirement.extras}
@@ -142,9 +142,11 @@ def _extras(there: Mapping[str, Distribution], target: Target) -> dict[str, froz
     return extras
 
 
-def _asked(one: Distribution, target: Target, extras: frozenset[str]) -> Iterator[Requirement]:
-    """The requirements of a distribution that hold on the target."""
-    for line in one.requires:
+@lru_cache(maxsize=4096)  # functions share their dependencies
+def _asked(lines: tuple[str, ...], target: Target, extras: frozenset[str]) -> tuple[Requirement, ...]:
+    """Those of a distribution's requirements that hold on the target."""
+    found = []
+    for line in lines:
         requirement = _parse(line)
         if requirement is None:
             continue
@@ -152,12 +154,15 @@ def _asked(one: Distribution, target: Target, extras: frozenset[str]) -> Iterato
         if marker is None or any(
             marker.evaluate({**target.markers, "extra": extra}) for extra in ("", *sorted(extras))
         ):
-            yield requirement
+            found.append(requirement)
+    return tuple(found)
 
 
-@lru_cache(maxsize=4096)  # functions share their dependencies
 def _parse(line: str) -> Requirement | None:
     try:
         return Requirement(line)
     except InvalidRequirement:
         return None
+
+
+_admitted = lru_cache(maxsize=4096)(Target.admitted)

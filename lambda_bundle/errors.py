@@ -5,7 +5,7 @@ The core raises `BundleError` and never prints; the edge (`console`) shows every
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -225,6 +225,35 @@ class BundleError(Exception):
     def __reduce__(self) -> tuple[type[BundleError], tuple[Problem, ...]]:
         # Exception pickles its args, which are the message here; executors send exceptions across processes.
         return type(self), self.problems
+
+
+def silence(
+    problems: Iterable[Problem], ignore: Sequence[Ignore], owner: Callable[[str], str | None]
+) -> tuple[Problem, ...]:
+    """The problems without those that are to be ignored, and a warning for each entry that silences none.
+
+    How large a zip is only shows when it is written, so that an entry about that is never in vain.
+    """
+    used = {entry for entry in ignore if entry.used}
+    kept = []
+    for problem in problems:
+        file = problem.where.file
+        hits = [entry for entry in ignore if entry.silences(problem, file and owner(file))]
+        used.update(hits)
+        if not hits:
+            kept.append(problem)
+    unused = (entry for entry in ignore if entry.own and entry not in used)
+    return (*kept, *(_unused(entry) for entry in unused if entry.code is not Code.LARGE_UPLOAD))
+
+
+def _unused(entry: Ignore) -> Problem:
+    return Problem(
+        code=Code.IGNORE_UNUSED,
+        message=f'"{entry}" silences nothing',
+        where=entry.where,
+        hint="remove it: what it was for is gone, or it is spelled otherwise",
+        severity="warning",
+    )
 
 
 def strictly(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -10,12 +10,22 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from lambda_bundle import unpacked
-from lambda_bundle.errors import BundleError, Code, Ignore, Problem, Where, did_you_mean, fails, strictly
+from lambda_bundle.errors import (
+    BundleError,
+    Code,
+    Ignore,
+    Problem,
+    Where,
+    did_you_mean,
+    fails,
+    silence,
+    strictly,
+)
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import Children, attended
 from lambda_bundle.reading import Desk
 from lambda_bundle.targets import MACHINES, RUNTIMES, Target
-from lambda_bundle.verify import silence, verify
+from lambda_bundle.verify import verify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +128,7 @@ def _verdict(case: Case, desk: Desk, *, strict: bool) -> Verdict:
                 for number, (name, path) in enumerate(case.layers)
             ]
             files = len(artifact.files)
-            subject, known = unpacked.judged(
-                artifact, case.target, name=case.name, handler=case.handler, layers=layers
-            )
+            subject, known = unpacked.judged(artifact, case.target, handler=case.handler, layers=layers)
             subject = replace(subject, skipped=case.skipped)
             found = silence((*known, *verify(subject, desk)), case.ignore, subject.owner)
     except BundleError as error:

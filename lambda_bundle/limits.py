@@ -16,7 +16,7 @@ _SHOWN = 10
 def unzipped(contents: Contents) -> int:
     """Bytes of all files of an artifact and of its layers."""
     own = sum(source.stat().st_size for source in contents.own.values())
-    theirs = sum(file.size for share in contents.shares for _, file in share.files)
+    theirs = sum(share.size for share in contents.shares)
     return own + theirs + sum(map(unzipped, contents.layers))
 
 

@@ -24,6 +24,7 @@ from lambda_bundle.locking import lock_one
 from lambda_bundle.process import Children, Stopped, attended
 from lambda_bundle.result import Artifact, Locked, Progress, Result, Status
 from lambda_bundle.store import Store
+from lambda_bundle.verdicts import Verdicts
 
 _R = TypeVar("_R", Result, Locked)
 
@@ -153,6 +154,7 @@ def _open(
         yield Run(
             cache=cache,
             store=store,
+            verdicts=Verdicts(cache, children=children, environ=environ, scratch=scratch),
             pool=pool,
             children=children,
             environ=environ,

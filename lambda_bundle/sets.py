@@ -53,6 +53,8 @@ class DependencySet:
     left_out: tuple[Wheel, ...] = ()
     """What the requirements resolve to as well, and the order wanted left out."""
     files: Mapping[str, File]
+    size: int = 0
+    """Bytes of all files."""
     hashes: Mapping[str, str]
     """The SHA-256 of each file."""
     folders: Mapping[str, str]
@@ -172,6 +174,7 @@ def of(facts: Mapping[str, Any], key: str, wheels: tuple[Wheel, ...]) -> Depende
         key=key,
         wheels=wheels,
         files=files,
+        size=sum(file.size for file in files.values()),
         hashes={name: file.sha256 for name, file in files.items()},
         folders=folders_of(files),
         distributions=tuple(

@@ -14,6 +14,7 @@ import sys
 import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def _run(
     major, minor = target.version
     report = folder / "report.json"
     command = [
-        *(find_ruff_bin(), "check", "--isolated", "--no-cache", "--quiet", "--exit-zero", "--ignore-noqa"),
+        *(_ruff(), "check", "--isolated", "--no-cache", "--quiet", "--exit-zero", "--ignore-noqa"),
         *("--preview", "--select", _RULES, "--target-version", f"py{major}{minor}"),
         *("--output-format", "json", "--output-file", str(report), *files),
     ]
@@ -93,6 +94,11 @@ def _run(
         raise done.failure("the check of the syntax (ruff)")
     found: list[Any] = json.loads(report.read_text(encoding="utf-8"))
     return found
+
+
+@cache
+def _ruff() -> str:
+    return str(find_ruff_bin())  # it looks through several folders
 
 
 def _rank(fault: Fault) -> tuple[int, int]:

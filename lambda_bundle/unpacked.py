@@ -17,9 +17,10 @@ from pathlib import Path
 from lambda_bundle import binaries, hygiene
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installed import Distribution, read
+from lambda_bundle.reading import read_one
 from lambda_bundle.stage import folders_of
 from lambda_bundle.targets import UNZIPPED_LIMIT, Target
-from lambda_bundle.verify import Content, Subject, site
+from lambda_bundle.verify import Content, Part, Subject, site
 
 _LAYER_PREFIX = "python/"
 _LAYER_FOLDERS = frozenset({"python", "lib", "bin", "include", "extensions", "share", "etc"})
@@ -142,53 +143,55 @@ def judged(
     artifact: Artifact,
     target: Target,
     *,
-    name: str,
     handler: str | None,
     layers: Sequence[tuple[str, Artifact]] = (),
 ) -> tuple[Subject, tuple[Problem, ...]]:
     """An artifact with its layers as a subject of `verify`, and what is known already."""
-    content = _content(artifact, target, name, is_layer=handler is None and artifact.is_layer)
-    others = tuple(_content(one, target, other, is_layer=True) for other, one in layers)
+    files = _placed(artifact, is_layer=handler is None and artifact.is_layer)
+    content = _content(files, target)
     own = {
         path: file
-        for path, file in _at_hand(content).items()
+        for path, file in files.items()
         if content.owner(path) is None and ".dist-info/" not in path
     }
     problems = [
         *artifact.problems,
-        *hygiene.sizes(content.size, [(layer.name, layer.size) for layer in others]),
+        *hygiene.sizes(artifact.unzipped, [(other, one.unzipped) for other, one in layers]),
         *hygiene.zipped(artifact.size),
     ]
+    others = tuple(_content(_placed(one, is_layer=True), target) for _, one in layers)
     subject = Subject(target=target, handler=handler, content=content, own=own, layers=others)
     return subject, tuple(problems)
 
 
-def _at_hand(content: Content) -> Mapping[str, Path]:
-    return {path: file for path in sorted(content.files) if (file := content.locate(path)) is not None}
-
-
-def _content(artifact: Artifact, target: Target, name: str, *, is_layer: bool) -> Content:
+def _placed(artifact: Artifact, *, is_layer: bool) -> dict[str, Path]:
+    """The files of an artifact, sorted, by paths that are relative to where Python looks."""
     prefix = _LAYER_PREFIX if is_layer else ""
-    # Paths are relative to where Python looks; what a layer has elsewhere (lib/, bin/) comes with dots.
-    files = {
-        path.removeprefix(prefix) if path.startswith(prefix) else f"../{path}": file
-        for path, file in artifact.files.items()
-    }
+    # What a layer has elsewhere (lib/, bin/) comes with dots.
+    return dict(
+        sorted(
+            (path.removeprefix(prefix) if path.startswith(prefix) else f"../{path}", file)
+            for path, file in artifact.files.items()
+        )
+    )
+
+
+def _content(files: Mapping[str, Path], target: Target) -> Content:
     found: dict[str, Distribution] = {}
     owners: dict[str, str] = {}
     for root in ("", site(target)):
         for one in _distributions(files, root):
             found.setdefault(one.name, one)
             owners |= {f"{root}{path}": f"{one.name} {one.version}" for path in one.files}
-    return Content(
-        name=name,
-        files=frozenset(files),
-        folders=frozenset(folders_of(files)),
-        size=artifact.unzipped,
+    part = Part(
+        files=files.keys(),
+        folders=folders_of(files).keys(),
+        names=tuple(hygiene.names(files)),
         binaries=binaries.inspect(files),
         distributions=tuple(found.values()),
-        owner=owners.get,
-        locate=files.get,
+    )
+    return Content(
+        parts=(part,), owner=owners.get, read=lambda path: read_one(files[path].read_bytes(), target)
     )
 
 

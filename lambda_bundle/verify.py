@@ -1,51 +1,106 @@
 """Would a tree load on its target? What is judged, and the judgement.
 
 Nothing is executed. What is known of dependencies (files, metadata, binaries) comes with them and is only
-judged here; what is read are the function's own files.
+judged here; what is read are the function's own files. What a dependency set is by itself is worked out once
+for all that have it: a `Part` knows that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from packaging.utils import canonicalize_name
 
-from lambda_bundle import binaries, closure, hygiene
-from lambda_bundle.contents import Contents
+from lambda_bundle import binaries, closure, hygiene, reading
+from lambda_bundle.contents import Contents, Share
 from lambda_bundle.elf import Binary
-from lambda_bundle.errors import Code, Ignore, Problem
+from lambda_bundle.errors import Problem
 from lambda_bundle.imports import Judge
 from lambda_bundle.installed import Distribution, read
 from lambda_bundle.modules import Found, Root
 from lambda_bundle.modules import Path as ImportPath
-from lambda_bundle.reading import Desk, Reading, read_one, readings
+from lambda_bundle.reading import Desk, Reading, readings
 from lambda_bundle.sets import DependencySet
 from lambda_bundle.stage import folders_of
 from lambda_bundle.targets import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Files that come together, and what is to say of them whatever lies beside them."""
+
+    files: Collection[str]
+    """Every path in the artifact or below python/, with "/" between folders."""
+    folders: Collection[str]
+    names: tuple[Problem, ...]
+    """What Lambda cannot unpack of them."""
+    binaries: Mapping[str, Binary] = field(default_factory=dict)
+    is_sound: bool = False
+    """Whether nothing is to say of the binaries even when the part is alone."""
+    distributions: tuple[Distribution, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Collection[str]):
+    """Several collections of paths as one, and no copy of them."""
+
+    parts: tuple[Collection[str], ...]
+
+    def __contains__(self, path: object) -> bool:
+        return any(path in part for part in self.parts)
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(self.parts)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
     """What is unpacked into one folder of Lambda's: the files of a function, or of a layer below python/."""
 
-    name: str
-    """Of the function or the layer."""
-    files: frozenset[str]
-    """Every path, with "/" between folders."""
-    folders: frozenset[str]
-    size: int
-    """Bytes of all files."""
-    binaries: Mapping[str, Binary] = field(default_factory=dict)
-    distributions: tuple[Distribution, ...] = ()
+    parts: tuple[Part, ...]
+    """No file is in two of them."""
     owner: Callable[[str], str | None] = field(default=lambda _: None)
     """The distribution that brought a path, as in "numpy 2.3.5"; None: nobody knows, or none did."""
-    locate: Callable[[str], Path | None] = field(default=lambda _: None)
-    """Where a file is on disk, where that is at hand."""
-    fetch: Callable[[str], bytes | None] = field(default=lambda _: None)
-    """What is in any other."""
+    read: Callable[[str], Reading | None] = field(default=lambda _: None)
+    """What a source file defines and imports, where it is at hand; it is asked once for each."""
+
+    @property
+    def files(self) -> Collection[str]:
+        """Every path."""
+        return Joined(tuple(part.files for part in self.parts))
+
+    @property
+    def folders(self) -> Collection[str]:
+        """Every folder; one that several parts have may come several times."""
+        return Joined(tuple(part.folders for part in self.parts))
+
+    @property
+    def binaries(self) -> Mapping[str, Binary]:
+        """Those of all parts."""
+        return {path: one for part in self.parts for path, one in part.binaries.items()}
+
+    @property
+    def distributions(self) -> tuple[Distribution, ...]:
+        """Those of all parts."""
+        return tuple(one for part in self.parts for one in part.distributions)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing can be to say of its binaries.
+
+        More files that are no binaries only add to what a binary finds of what it needs; other binaries may
+        need what was never looked at.
+        """
+        bringing = [part for part in self.parts if part.binaries]
+        return not bringing or (len(bringing) == 1 and bringing[0].is_sound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +138,12 @@ def _problems(subject: Subject, desk: Desk) -> Iterator[Problem]:
     content, target = subject.content, subject.target
     path = ImportPath([root for one in subject.contents for root in _roots(one, target)], target)
     code = {file: place for file, place in subject.own.items() if file.endswith(".py")}
-    own = readings(code, target, desk, name=content.name)
-    roots = [root.prefix for root in _roots(content, target)]
     judge = Judge(
-        own,
+        readings(code, target, desk),
         path,
         target,
         handler=subject.handler,
-        roots=roots,
+        roots=[root.prefix for root in _roots(content, target)],
         skips=bool(subject.skipped),
         others=_reader(subject),
     )
@@ -103,13 +156,17 @@ def _problems(subject: Subject, desk: Desk) -> Iterator[Problem]:
         importable=lambda name: path.find(name) is not None,
         optional=subject.handler is None,
     )
-    yield from binaries.judge(
-        content.binaries,
-        target=target,
-        files=frozenset().union(*(one.files for one in subject.contents)),
-        owner=content.owner,
+    if not content.is_sound:
+        yield from binaries.judge(
+            content.binaries,
+            target=target,
+            files=Joined(tuple(one.files for one in subject.contents)),
+            owner=content.owner,
+        )
+    yield from sorted(
+        (problem for part in content.parts for problem in part.names),
+        key=lambda problem: problem.where.file or "",
     )
-    yield from hygiene.names(sorted(content.files))
     yield from hygiene.secrets(subject.own)
 
 
@@ -132,92 +189,92 @@ def _reader(subject: Subject) -> Callable[[Found], Reading | None]:
 
     @cache
     def of(path: str) -> Reading | None:
-        for content in subject.contents:
-            if path in content.files:
-                file = content.locate(path)
-                found = content.fetch(path) if file is None else file.read_bytes()
-                return None if found is None else read_one(found, subject.target)
-        return None
+        return next((content.read(path) for content in subject.contents if path in content.files), None)
 
     return lambda found: of(found.path) if found.path.endswith(".py") else None
-
-
-# --- what the user does not want to hear
-
-
-def silence(
-    problems: Iterable[Problem], ignore: Sequence[Ignore], owner: Callable[[str], str | None]
-) -> tuple[Problem, ...]:
-    """The problems without those that are to be ignored, and a warning for each entry that silences none.
-
-    How large a zip is only shows when it is written, so that an entry about that is never in vain.
-    """
-    used = {entry for entry in ignore if entry.used}
-    kept = []
-    for problem in problems:
-        file = problem.where.file
-        hits = [entry for entry in ignore if entry.silences(problem, file and owner(file))]
-        used.update(hits)
-        if not hits:
-            kept.append(problem)
-    unused = (entry for entry in ignore if entry.own and entry not in used)
-    return (*kept, *(_unused(entry) for entry in unused if entry.code is not Code.LARGE_UPLOAD))
-
-
-def _unused(entry: Ignore) -> Problem:
-    return Problem(
-        code=Code.IGNORE_UNUSED,
-        message=f'"{entry}" silences nothing',
-        where=entry.where,
-        hint="remove it: what it was for is gone, or it is spelled otherwise",
-        severity="warning",
-    )
 
 
 # --- what a run is about to archive
 
 
-def subject(contents: Contents, target: Target) -> Subject:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """How to get at what many artifacts have in common."""
+
+    part: Callable[[Share, Target], Part]
+    """What a dependency set that is whole is by itself, as `part_of` says."""
+    read: Callable[[Share, str, Target], Reading]
+    """What a source file of a dependency set says, by its path in the set."""
+
+
+def subject(contents: Contents, target: Target, shelf: Shelf) -> Subject:
     """What is judged of an artifact for one of its targets.
 
     What hooks have changed of the dependencies is looked at anew, and is still theirs.
     """
-    theirs = {f"{share.site}{path}" for share in contents.shares for path in share.found.files}
     return Subject(
         target=target,
         handler=contents.job.handler,
-        content=_content(contents, target),
-        own={path: file for path, file in contents.own.items() if path not in theirs},
-        layers=tuple(_content(layer, target) for layer in contents.layers),
+        content=_content(contents, target, shelf),
+        own={
+            path: file
+            for path, file in contents.own.items()
+            if not any(share.brought(path) for share in contents.shares)
+        },
+        layers=tuple(_content(layer, target, shelf) for layer in contents.layers),
         skipped=frozenset(map(canonicalize_name, contents.job.selection.skip)),
     )
 
 
-def _content(contents: Contents, target: Target) -> Content:
-    share, own = contents.share(target), contents.own
+def _content(contents: Contents, target: Target, shelf: Shelf) -> Content:
+    mine, own = contents.share(target), contents.own
+    others = tuple(one.site for one in contents.shares if one.site != mine.site)
+    parts = [
+        shelf.part(share, target) if share.is_whole else part_of(share, target, own)
+        for share in contents.shares
+    ]
+
+    def read_one(path: str) -> Reading | None:
+        if path in own:
+            return reading.read_one(own[path].read_bytes(), target)
+        holder = next(share for share in contents.shares if share.holds(path))
+        return shelf.read(holder, path[len(holder.site) :], target)
+
+    return Content(parts=(_part(own, others), *parts), owner=mine.owner, read=read_one)
+
+
+def _part(own: Mapping[str, Path], others: tuple[str, ...]) -> Part:
+    """The files that are not as a dependency brought them; those in folders of `others` never load here."""
+    return Part(
+        files=own.keys(),
+        folders=folders_of(own).keys(),
+        names=tuple(hygiene.names(own)),
+        binaries=binaries.inspect({path: file for path, file in own.items() if not path.startswith(others)}),
+    )
+
+
+def part_of(share: Share, target: Target, own: Mapping[str, Path] = MappingProxyType({})) -> Part:
+    """The dependencies that are kept, at their place.
+
+    `own` holds the files besides them: what is left of a distribution may be among these alone. Of what is
+    for another target, only names count.
+    """
     site, found = share.site, share.found
-    kept = {path: file for one in contents.shares for path, file in one.files}
-    files = frozenset({*kept, *own})
-    others = tuple(one.site for one in contents.shares if one.site != site)
-    mine = {path: file for path, file in own.items() if not path.startswith(others)} if others else own
-
-    def owner(path: str) -> str | None:
-        one = found.distribution(path.removeprefix(site))
-        return None if one is None else f"{one.name} {one.version}"
-
-    return Content(
-        name=contents.job.name,
+    plain = not site and share.is_whole
+    files = found.files.keys() if plain else frozenset(path for path, _ in share.files)
+    folders = found.folders.keys() if plain else folders_of(files).keys()
+    names = tuple(hygiene.names(files))
+    if share.target.runtime != target.runtime:
+        return Part(files=files, folders=folders, names=names)
+    theirs = {f"{site}{path}": one for path, one in found.binaries.items() if path in share.kept}
+    changed = {path[len(site) :]: file for path, file in own.items() if path.startswith(site)}
+    return Part(
         files=files,
-        folders=frozenset(folders_of(files)),
-        size=sum(file.size for file in kept.values()) + sum(file.stat().st_size for file in own.values()),
-        binaries={
-            **{f"{site}{path}": one for path, one in found.binaries.items() if path in share.kept},
-            **binaries.inspect(mine),
-        },
-        distributions=tuple(_left(found, {path.removeprefix(site): own.get(path) for path in files})),
-        owner=owner,
-        locate=own.get,
-        fetch=lambda path: share.read(path.removeprefix(site)),
+        folders=folders,
+        names=names,
+        binaries=theirs,
+        is_sound=not any(binaries.judge(theirs, target=target, files=files, owner=share.owner)),
+        distributions=tuple(_left(found, {**dict.fromkeys(share.kept), **changed})),
     )
 
 

@@ -33,7 +33,7 @@ ORDER = [
     "requirements",
     *("sets", "orders", "store", "contents", "layers", "limits"),
     # whether they would load
-    *("modules", "source", "syntax", "reading", "imports", "closure", "hygiene", "verify"),
+    *("modules", "source", "syntax", "reading", "imports", "closure", "hygiene", "verify", "verdicts"),
     *("unpacked", "inspection"),
     *("result", "archive", "manifest", "freshness", "assembly", "locking", "pool", "pipeline", "clean"),
     # running an artifact

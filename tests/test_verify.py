@@ -135,26 +135,6 @@ def test_what_a_hook_adds_is_judged(workshop: Workshop) -> None:
     ]
 
 
-def test_an_unchanged_set_is_not_looked_into(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
-    wheelhouse.wheel("dep", files={"dep/__init__.py": "x = 1\n"})
-    workshop.write({"src/requirements.txt": "dep\n", "src/app.py": f"from dep import x\n{HANDLER}"})
-    assert found(workshop) == []
-    cache = Path(workshop.environ["LAMBDA_BUNDLE_CACHE"])
-    for file in cache.glob("*/sets/*/tree/dep/__init__.py"):
-        file.unlink()
-    assert found(workshop) == [], "the pack is enough"
-
-
-def test_what_is_kept_of_code_is_checked(workshop: Workshop) -> None:
-    assert found(workshop) == []
-    (kept,) = Path(workshop.environ["LAMBDA_BUNDLE_CACHE"]).glob("*/code/*/readings.json")
-    for damage in ("", "{}", '{"digest": 1, "files": []}'):
-        kept.write_text(damage)
-        assert found(workshop) == []
-    workshop.write({"src/app.py": "x = 1\n"})
-    assert found(workshop) == [("error", "HandlerUndefined")]
-
-
 def test_too_large_a_zip_for_a_request_is_a_note(workshop: Workshop) -> None:
     (workshop.root / "src" / "noise").write_bytes(os.urandom(53_000_000))
     assert found(workshop) == [("note", "LargeUpload")]
