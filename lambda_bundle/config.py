@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from lambda_bundle import __version__, indexes
 from lambda_bundle.cache import Cache
 from lambda_bundle.entries import FILE_NAME, Entry, artifact_name, gather, unused
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
-from lambda_bundle.findings import Findings, quoted
+from lambda_bundle.findings import Findings, dotted, quoted
 from lambda_bundle.indexes import NO_INDEX, Address, Index
 from lambda_bundle.positions import KeyPath, locate
 
@@ -102,26 +102,43 @@ def _load(text: str, path: Path) -> Config:
 
 def _document(config: Config) -> dict[str, Any]:
     told = asdict(replace(config, places={}))
-    told["places"] = [[key, asdict(where)] for key, where in config.places.items()]
+    told["places"] = [[where.line, *key] for key, where in config.places.items()]
     del told["file"]
     return told
+
+
+class _Places(Mapping[KeyPath, Where]):
+    """Where entries and values are written: of thousands of places hardly one is asked for."""
+
+    def __init__(self, file: str, lines: Mapping[KeyPath, int]) -> None:
+        self._file, self._lines = file, lines
+
+    def __getitem__(self, key: KeyPath) -> Where:
+        return Where(file=self._file, line=self._lines[key], key=dotted(key) or None)
+
+    def __iter__(self) -> Iterator[KeyPath]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
 
 
 def _recall(kept: Path, path: Path) -> Config | None:
     """The configuration that was valid earlier, if the folders that it names are still there."""
     try:
-        told = _frozen(json.loads(kept.read_text(encoding="utf-8")))
-        entries = tuple(Entry(**entry) for entry in told["entries"])
+        told = json.loads(kept.read_bytes())
+        entries = tuple(map(_entry, told["entries"]))
         config = Config(
             file=path,
             entries=entries,
-            places={key: Where(**where) for key, where in told["places"]},
+            places=_Places(path.name, {tuple(key): int(line) for line, *key in told["places"]}),
             index=_index(told["index"]),
             warnings=tuple(map(Problem.of, told["warnings"])),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return config if all(os.path.isdir(path.parent / one.entry) for one in entries) else None  # noqa: PTH112 - see checks
+    root = str(path.parent)
+    return config if all(os.path.isdir(f"{root}/{one.entry}") for one in entries) else None  # noqa: PTH112 - see checks
 
 
 def _index(told: Mapping[str, Any]) -> Index:
@@ -132,11 +149,13 @@ def _index(told: Mapping[str, Any]) -> Index:
     return Index(url=url, extra=tuple(map(address, told["extra"])), links=tuple(map(address, told["links"])))
 
 
-def _frozen(value: Any) -> Any:
-    """Parsed JSON with tuples for its arrays."""
-    if isinstance(value, dict):
-        return {key: _frozen(one) for key, one in value.items()}
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+def _entry(told: dict[str, Any]) -> Entry:
+    """An entry as JSON holds it, with tuples for its arrays."""
+    for key, value in told.items():
+        if isinstance(value, list):
+            told[key] = tuple(value)
+    told["written"] = {key: tuple(place) for key, place in told["written"].items()}
+    return Entry(**told)
 
 
 def _read(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""How things look: problems, tables, lines that are redrawn in place. The only module that knows rich.
+"""How things look: problems, tables, lines that are redrawn in place.
 
 Data goes to stdout, everything else to stderr. On a terminal it is live, coloured and wrapped; elsewhere it
 is plain lines of any length: a log is for searching, and nobody finds a path that was cut in two.
@@ -11,72 +11,106 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, TextIO
-
-from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, TextIO
 
 from lambda_bundle.errors import Problem, Where
+
+if TYPE_CHECKING:
+    from lambda_bundle.terminal import Terminal
+
+# rich takes longer to import than 200 functions that are up to date take to be told: a log goes without.
 
 Cell = tuple[str, str]
 """A text and its style ("" for none), such as "bold red"."""
 _WIDE = 1_000_000
 _GAP = "  "
+_BAR = ("   | ", "blue")
 _DETAIL_LINES = 60
 _PLACES = 8
 """How many places of a warning are told; an error is to be mended in every one."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MARKS = {"✓": "+", "✗": "x", "•": "*"}
 """Signs, and what stands for them where the encoding of the output has none."""
+_COLOURS = ("FORCE_COLOR", "TTY_COMPATIBLE")
+"""Variables by which somebody asks for colours where there is no terminal
+(https://rich.readthedocs.io/en/stable/console.html)."""
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Whoever read the output has seen enough: the work goes on, and its exit code counts."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+class _Log:
+    """A stream that is no terminal: plain lines of any length."""
+
+    is_live = False
+    width = _WIDE
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def wrapped(self, line: Sequence[Cell]) -> None:
+        """Write a line."""
+        self._write(part.rstrip() for part in _joined(line).split("\n"))
+
+    def captured(self, bar: Cell, text: str) -> None:
+        """Write a line of what a command said, with a bar before it."""
+        from lambda_bundle.terminal import uncoloured  # noqa: PLC0415 - see above
+
+        self._write([(bar[0] + uncoloured(text).expandtabs()).rstrip()])
+
+    def whole(self, lines: Sequence[Sequence[Cell]]) -> None:
+        """Write lines as they are."""
+        self._write(map(_joined, lines))
+
+    def live(self, draw: Callable[[], Sequence[Sequence[Cell]]]) -> AbstractContextManager[None]:
+        """Nothing can be redrawn here."""
+        del draw
+        return nullcontext()
+
+    def leave(self) -> None:
+        """Write nothing more: whoever read the output has seen enough, or the disk is full."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def _write(self, lines: Iterable[str]) -> None:
+        try:
+            self._stream.write("".join(f"{line}\n" for line in lines))
+            self._stream.flush()
+        except BrokenPipeError:  # the work goes on, and its exit code counts
+            self.leave()
 
 
-def _console(stream: TextIO, *, stderr: bool) -> Console:
+def _joined(line: Sequence[Cell]) -> str:
+    return "".join([text for text, _ in line]).expandtabs()
+
+
+def _opened(stream: TextIO, *, stderr: bool) -> _Log | Terminal:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # no name of a file is worth a crash
-    return _Console(
-        stderr=stderr,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        color_system=None if os.environ.get("NO_COLOR") else "auto",
-        width=None if stream.isatty() else _WIDE,
-    )
+    if not stream.isatty() and not any(map(os.environ.get, _COLOURS)):
+        return _Log(stream)
+    from lambda_bundle.terminal import Terminal  # noqa: PLC0415 - see above
+
+    return Terminal(stream, stderr=stderr, unlimited=_WIDE)
 
 
 class Printer:
     """Writes to stdout and stderr."""
 
     def __init__(self) -> None:
-        self._out = _console(sys.stdout, stderr=False)
-        self._err = _console(sys.stderr, stderr=True)
-        self.is_live = sys.stderr.isatty() and self._err.is_terminal and not self._err.is_dumb_terminal
+        self._streams = sys.stdout, sys.stderr
+        self._out, self._err = _opened(sys.stdout, stderr=False), _opened(sys.stderr, stderr=True)
+        self.is_live = self._err.is_live
         """Whether lines can be redrawn in place."""
 
     def note(self, *cells: Cell) -> None:
         """A line for whoever watches; without cells a blank one."""
-        self._tell(_line(cells))
-
-    def _tell(self, line: Text) -> None:
-        for part in line.wrap(self._err, self._err.width) or [Text()]:
-            part.rstrip()
-            self._err.print(part, soft_wrap=True)
+        self._err.wrapped(_line(cells))
 
     def mark(self, sign: str) -> str:
         """A sign, or plain ASCII where the encoding of stdout or stderr has no such sign."""
         try:
-            for console in (self._out, self._err):
-                sign.encode(console.encoding)
+            for stream in self._streams:
+                sign.encode(getattr(stream, "encoding", None) or "utf-8")
         except UnicodeEncodeError:
             return _MARKS[sign]
         return sign
@@ -84,22 +118,22 @@ class Printer:
     def json(self, document: Any) -> None:
         """Data for programs, in ASCII: it arrives whole through every pipe and code page."""
         try:
-            self._out.file.write(json.dumps(document, indent=2) + "\n")
-            self._out.file.flush()
+            self._streams[0].write(json.dumps(document, indent=2) + "\n")
+            self._streams[0].flush()
         except BrokenPipeError:
-            self._out.on_broken_pipe()
+            self._out.leave()
 
     def data(self, text: str) -> None:
         """A line of data for people, on stdout; it is never wrapped."""
-        self._out.print(_line([(text, "")]), soft_wrap=True)
+        self._out.whole([_line([(text, "")])])
 
     def settle(self) -> None:
         """Write nothing more to a stream that takes nothing more, such as a file on a full disk."""
-        for console in (self._out, self._err):
+        for stream, opened in zip(self._streams, (self._out, self._err), strict=True):
             try:
-                console.file.flush()
+                stream.flush()
             except OSError:  # noqa: PERF203 - two streams
-                console.on_broken_pipe()
+                opened.leave()
 
     def problems(self, problems: Iterable[Problem]) -> None:
         """Every problem, warnings first, so that the errors are what stands last.
@@ -111,32 +145,28 @@ class Printer:
         for problem in sorted(problems, key=lambda one: one.severity == "error"):
             places.setdefault(replace(problem, where=Where()), {})[str(problem.where)] = None
         for problem, where in places.items():
-            for line in self._problem(problem, [place for place in where if place]):
-                self._tell(line)
+            self._problem(problem, [place for place in where if place])
 
-    def _problem(self, problem: Problem, places: Sequence[str]) -> Iterator[Text]:
+    def _problem(self, problem: Problem, places: Sequence[str]) -> None:
         error = problem.severity == "error"
         style = "bold red" if error else "bold yellow"
-        yield _line([(f"{problem.severity}[{problem.code}]", style), (f": {problem.message}", "bold")])
+        self.note((f"{problem.severity}[{problem.code}]", style), (f": {problem.message}", "bold"))
         if len(places) > _PLACES and not error:
             places = [*places[:_PLACES], f"and {len(places) - _PLACES} more"]
         for place in places:
-            yield _line([("  --> ", "blue"), (place, "")])
+            self.note(("  --> ", "blue"), (place, ""))
         if problem.detail:
-            yield from self._detail(problem.detail.splitlines())
+            self._detail(problem.detail.splitlines())
         if problem.hint:
-            yield Text()
-            yield _line([("hint", "bold cyan"), (f": {problem.hint}", "")])
-        yield Text()
+            self.note()
+            self.note(("hint", "bold cyan"), (f": {problem.hint}", ""))
+        self.note()
 
-    def _detail(self, lines: Sequence[str]) -> Iterator[Text]:
+    def _detail(self, lines: Sequence[str]) -> None:
         if len(lines) > _DETAIL_LINES:
             lines = [f"({len(lines) - _DETAIL_LINES} lines before)", *lines[-_DETAIL_LINES:]]
-        bar = "   | "
         for line in ("", *lines):
-            content = Text.from_ansi(line, style="dim")  # colours of a command are welcome on a terminal
-            for part in content.wrap(self._err, max(self._err.width - len(bar), 1)) or [Text()]:
-                yield Text.assemble((bar, "blue"), part)
+            self._err.captured(_BAR, line)
 
     def table(
         self,
@@ -159,29 +189,21 @@ class Printer:
         beside = max((n for n in range(1, len(columns) + 1) if self._fits(columns[:n])), default=1)
         below = columns[beside:]
         indent = max((len(column.title) for column in below), default=0)
-        lines = []
+        lines: list[Sequence[Cell]] = []
         for at in range(len(rows) + 1):
             lines.append(_beside(columns[:beside], at))
             for column in below if at else []:
                 title = (f"    {column.title:{indent}}{_GAP}", "dim")
                 if column.texts[at]:
                     lines.append(_line([title, (column.texts[at], column.styles[at])]))
-        self._out.print(Text("\n").join(lines), soft_wrap=True)  # one call: each costs more than a line
+        self._out.whole(lines)
 
     def _fits(self, columns: Sequence[_Column]) -> bool:
         return sum(column.width + len(_GAP) for column in columns) - len(_GAP) <= self._out.width
 
-    @contextmanager
-    def live(self, draw: Callable[[], Sequence[Sequence[Cell]]]) -> Iterator[None]:
+    def live(self, draw: Callable[[], Sequence[Sequence[Cell]]]) -> AbstractContextManager[None]:
         """Redraw lines at the bottom of the terminal until the end; then they are gone."""
-        from rich.live import Live  # noqa: PLC0415 - only a run on a terminal needs it
-
-        def drawn() -> Text:
-            lines = [_line(cells) for cells in draw()]
-            return Text("\n", no_wrap=True, overflow="crop").join(lines)
-
-        with Live(console=self._err, get_renderable=drawn, refresh_per_second=8, transient=True):
-            yield
+        return self._err.live(lambda: [_line(cells) for cells in draw()])
 
 
 class _Column:
@@ -191,7 +213,7 @@ class _Column:
         self.title, self._right = title, right
         self.texts = [_visible(text) for text, _ in cells]
         self.styles = [style for _, style in cells]
-        self._widths = [cell_len(text) for text in self.texts]
+        self._widths = [_cells(text) for text in self.texts]
         self.width = max(self._widths)
 
     def padded(self, at: int) -> str:
@@ -200,25 +222,25 @@ class _Column:
         return space + self.texts[at] if self._right else self.texts[at] + space
 
 
-def _beside(columns: Sequence[_Column], at: int) -> Text:
+def _beside(columns: Sequence[_Column], at: int) -> Sequence[Cell]:
     """One row of a table."""
-    parts = [column.padded(at) for column in columns]
-    row = Text(_GAP.join(parts).rstrip())
-    start = 0
-    for column, part in zip(columns, parts, strict=True):
-        if column.styles[at]:
-            row.stylize(column.styles[at], start, start + len(part))
-        start += len(part) + len(_GAP)
-    return row
+    row = [(column.padded(at) + _GAP, column.styles[at]) for column in columns]
+    while row and not (text := row[-1][0].rstrip()):
+        row.pop()
+    return [*row[:-1], (text, row[-1][1])] if row else row
 
 
-def _line(cells: Iterable[Cell]) -> Text:
-    return Text.assemble(*map(_text, cells))
+def _line(cells: Iterable[Cell]) -> Sequence[Cell]:
+    return [(_visible(text), style) for text, style in cells]
 
 
-def _text(cell: Cell) -> Text:
-    text, style = cell
-    return Text(_visible(text), style)
+def _cells(text: str) -> int:
+    """How many columns a text takes."""
+    if text.isascii():
+        return len(text)
+    from lambda_bundle.terminal import cells  # noqa: PLC0415 - see above
+
+    return cells(text)
 
 
 def _visible(text: str) -> str:

@@ -5,6 +5,7 @@ The core raises `BundleError` and never prints; the edge (`console`) shows every
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -271,8 +272,6 @@ def nearest_word(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | 
 
     `cutoff` is 1 for the same words alone.
     """
-    import difflib  # noqa: PLC0415 - only where something is wrong
-
     spellings = {one.casefold(): one for one in known}
     near = difflib.get_close_matches(word.casefold(), spellings, n=1, cutoff=cutoff)
     return spellings[near[0]] if near else None

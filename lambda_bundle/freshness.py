@@ -38,6 +38,7 @@ KIND = "builds"
 _UNKNOWN = "nothing is known of its last build"
 _APART = frozenset({"name", "root", "ignore", "output", "warnings", "target", "timeout"})
 """What a job holds that does not change its artifact, or is told in another way."""
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 _SETTINGS = tuple(one.name for one in fields(Job) if one.name not in _APART)
 
 
@@ -82,7 +83,7 @@ class Freshness:
         self._cache = cache
         self._environment = dict(_masked(environ))
         self._began = time.time_ns()
-        self._lacking: dict[str, bool] = {}
+        self._lacking: dict[tuple[str, str], bool] = {}
         self._folders: dict[tuple[str, str], str] = {}
 
     def verdict(self, job: Job, rows: Mapping[str, Any]) -> Verdict:
@@ -138,10 +139,11 @@ class Freshness:
         compression = {"lambda-bundle": __version__, "libdeflate": deflate_version}
         return {**compression, **settings(job), "environment": self._environment}
 
-    def _is_there(self, path: str) -> bool:
-        if path not in self._lacking:
-            self._lacking[path] = os.path.lexists(path)
-        return self._lacking[path]
+    def _is_there(self, folder: str, name: str) -> bool:
+        place = folder, name
+        if place not in self._lacking:
+            self._lacking[place] = os.path.lexists(os.path.join(folder, name))  # noqa: PTH118 - as above
+        return self._lacking[place]
 
     def _settled(self, one: Stamp) -> list[int] | None:
         return list(one) if is_settled(one, self._began) else None
@@ -208,7 +210,7 @@ class _Judge:
             if path in current and not self._is_same(f"{folder}/{path}", recorded, path)
         )
 
-    def others(self, is_there: Callable[[str], bool]) -> Iterator[str]:
+    def others(self, is_there: Callable[[str, str], bool]) -> Iterator[str]:
         """What became of everything else that was read, and whether there is something new to read."""
         recorded: dict[str, list[Any]] = self._record["others"]
         for path in recorded:
@@ -218,8 +220,8 @@ class _Judge:
         for folder, names in absent.items():
             if self._steady and folder in self._record["folders"]:
                 continue  # what appears in a folder changes its stamp, which was taken before the look
-            paths = (os.path.join(folder, name) for name in names)  # noqa: PTH118 - as above
-            yield from (f"{self._shown(path)} added" for path in paths if is_there(path))
+            appeared = (name for name in names if is_there(folder, name))
+            yield from (f"{self._shown(os.path.join(folder, name))} added" for name in appeared)  # noqa: PTH118
 
     def projects(self) -> Iterator[str]:
         """Which of the local projects that were built have changed."""
@@ -292,10 +294,10 @@ def settings(job: Job) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A value as JSON gives it back."""
-    if value is None or isinstance(value, str | int | float):
+    if value.__class__ in _SCALARS:
         return value
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [_plain(one) for one in value] if value else []
     if isinstance(value, Address):
         return value.text  # on which line it stands is no matter
     if isinstance(value, Job):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -148,14 +150,33 @@ def plan(
 
 def _check_output(config: Config, folder: Path) -> None:
     """An artifact takes the place of what has its name: that must not be the user's own."""
-    sources = [config.root / entry.entry for entry in config.entries]
-    held = next((one for one in (config.file, *sources) if one.resolve().is_relative_to(folder)), None)
+    root, above = str(config.root), os.path.join(os.path.normcase(folder), "")  # noqa: PTH118 - as below
+    known: dict[str, str] = {}
+    sources = (os.path.join(root, entry.entry) for entry in config.entries)  # noqa: PTH118 - as below
+    held = next(
+        (one for one in (str(config.file), *sources) if _resolved(one, known).startswith(above)), None
+    )
     if held is not None:
         message = f"{folder} cannot be the output folder: it holds {held}, which an artifact might replace"
         hint = "give a folder that holds artifacts and nothing else"
         raise BundleError(
             Problem(code=Code.INVALID_OPTION, message=message, where=Where(key="--output"), hint=hint)
         )
+
+
+def _resolved(path: str, known: dict[str, str]) -> str:
+    """Where a file or folder is, with a separator at the end; `known` has the folders that were looked at.
+
+    With strings, and a look at each folder but once: for 1,000 entries `Path.resolve` takes a while.
+    """
+    folder, name = os.path.split(path)
+    if name in {"", os.curdir, os.pardir} or os.path.islink(path):  # noqa: PTH114 - see above
+        found = os.path.realpath(path)
+    else:
+        if folder not in known:
+            known[folder] = os.path.realpath(folder)
+        found = os.path.join(known[folder], name)  # noqa: PTH118 - see above
+    return os.path.join(os.path.normcase(found), "")  # noqa: PTH118 - see above
 
 
 def _select(config: Config, patterns: Sequence[str]) -> list[Entry]:
@@ -186,7 +207,7 @@ def _job(
     *,
     layers: tuple[Job, ...] = (),
 ) -> Job:
-    targets = [Target(runtime, entry.arch, entry.tags) for runtime in entry.runtimes]
+    targets = [_target(runtime, entry.arch, entry.tags) for runtime in entry.runtimes]
     found = dict.fromkeys(one for target in targets for one in _warnings(config, entry, target, today))
     ignore = [
         replace(one, used=any(one.silences(warning) for warning in found)) for one in _ignored(config, entry)
@@ -222,6 +243,12 @@ def _job(
         ignore=tuple(ignore),
         warnings=tuple(one for one in found if not any(entry.silences(one) for entry in ignore)),
     )
+
+
+@lru_cache(256)
+def _target(runtime: str, arch: str, tags: tuple[str, ...]) -> Target:
+    """Jobs share their targets, and what follows from them is worked out once."""
+    return Target(runtime, arch, tags)
 
 
 def _ignored(config: Config, entry: Entry) -> Iterator[Ignore]:

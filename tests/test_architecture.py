@@ -39,7 +39,7 @@ ORDER = [
     # running an artifact
     *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
     # the edge
-    *("console", "report", "smoke_report", "verify_report", "tasks", "cli"),
+    *("terminal", "console", "report", "smoke_report", "verify_report", "tasks", "cli"),
 ]
 """A module may import those before it, and none after it."""
 
@@ -52,7 +52,7 @@ ROOMS = {
     "pathspec": {"stage"},
     "platformdirs": {"cache"},
     "pydantic": {"models"},
-    "rich": {"console"},
+    "rich": {"terminal"},
     "ruff": {"syntax"},
     "subprocess": {"process"},
     "tomli": {"config", "installer_uv", "positions", "projects", "registries", "local"},

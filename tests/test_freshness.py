@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +119,20 @@ def test_what_others_left_in_the_record_is_no_trouble(workshop: Workshop) -> Non
         assert why(workshop) == ("nothing is known of its last build",)
 
 
+DAMAGE: tuple[object, ...] = (None, 7, "x", [[[]]], {"src": [[], "x"]})
+
+
+def test_no_damage_to_a_part_of_the_record_is_trouble(workshop: Workshop) -> None:
+    again(aged(workshop))
+    (path,) = Cache.of(workshop.environ).folder.glob("builds/*/api.json")
+    record = json.loads(path.read_text())
+    for part in record:
+        for damage in DAMAGE:
+            path.write_text(json.dumps({**record, part: damage}))
+            assert again(workshop).status in {"built", "fresh"}, (part, damage)
+            assert (workshop.output / "api.zip").exists()
+
+
 def test_deleted_cache(workshop: Workshop) -> None:
     again(workshop)
     before = (workshop.output / "api.zip").read_bytes()
@@ -183,6 +200,20 @@ def test_what_is_left_out_does_not_count(workshop: Workshop) -> None:
     again(workshop)
     workshop.write({"src/README.md": "", "src/__pycache__/app.pyc": "", "src/.venv/x": ""})
     assert again(workshop).status == "fresh"
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_what_is_left_out_counts_where_it_says_what_to_install(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    monkeypatch.setattr("lambda_bundle.stamps._TICK", 0)  # the folders' times are believed at once
+    workshop.declare({"api": {"exclude": ["*.toml", "*.md"]}})
+    again(aged(workshop))
+    if moved:  # the folder is not as it was, and what it brings is
+        workshop.write({"src/README.md": ""})
+        assert again(workshop).status == "fresh"
+    workshop.write({"src/pylock.toml": ""})
+    assert again(workshop).reasons == ("src/pylock.toml added",)
 
 
 def test_environment_that_is_one_no_longer(workshop: Workshop) -> None:
@@ -339,6 +370,43 @@ def test_folder_that_somebody_changed(workshop: Workshop) -> None:
     assert not (folder / "new.py").exists()
 
 
+def instead(folder: Path, make: Callable[[], object]) -> None:
+    shutil.rmtree(folder)
+    make()
+
+
+FOLDER_CHANGES: dict[str, Callable[[Path], object]] = {
+    "of the same size and time": lambda folder: same_size(folder / "app.py"),
+    "executable": lambda folder: (folder / "app.py").chmod(0o755),
+    "removed": lambda folder: (folder / "pkg" / "data.txt").unlink(),
+    "renamed": lambda folder: (folder / "pkg" / "data.txt").rename(folder / "pkg" / "data"),
+    "moved": lambda folder: (folder / "pkg" / "data.txt").rename(folder / "data.txt"),
+    "a link instead": lambda folder: linked(folder / "pkg" / "data.txt", "../app.py"),
+    "deep down": lambda folder: (folder / "pure" / "__init__.py").write_text("2\n"),
+    "empty": lambda folder: instead(folder, folder.mkdir),
+    "a file instead": lambda folder: instead(folder, folder.touch),
+}
+
+
+@pytest.mark.parametrize("change", FOLDER_CHANGES)
+def test_whatever_becomes_of_a_folder_shows(workshop: Workshop, change: str) -> None:
+    workshop.declare({"api": {"format": "dir"}})
+    again(workshop)
+    FOLDER_CHANGES[change](workshop.output / "api")
+    assert why(workshop) == ("dist/api is not what was built",)
+    assert (workshop.output / "api" / "pkg" / "data.txt").read_text() == "data\n"
+
+
+def test_the_record_of_a_folder_is_small(workshop: Workshop) -> None:
+    workshop.declare(
+        {"api": {"format": "dir", "hooks.before": ["mkdir many; cd many; seq 100 | xargs touch"]}}
+    )
+    again(workshop)
+    (record,) = Cache.of(workshop.environ).folder.glob("builds/*/api.json")
+    assert len(list((workshop.output / "api" / "many").iterdir())) == 100
+    assert record.stat().st_size < 4000
+
+
 def test_artifact_that_was_put_back(workshop: Workshop) -> None:
     """CI systems restore folders, with times of their own."""
     again(workshop)
@@ -476,3 +544,34 @@ def test_plan_says_why(project: Project, wheelhouse: Wheelhouse) -> None:
     assert project.invoke("plan").out.splitlines()[1].endswith("up to date")
     project.write({"bundles.toml": functions("api").replace("3.13", "3.12")})
     assert project.invoke("plan", "--json").data["plan"][0]["reasons"] == ["runtime python3.13 → python3.12"]
+
+
+HEAVY = {
+    *("rich", "packaging", "tomli", "pydantic", "filelock", "pathspec", "urllib.request"),
+    *("lambda_bundle.models", "lambda_bundle.pool", "lambda_bundle.process", "lambda_bundle.terminal"),
+}
+
+
+def test_nothing_heavy_is_loaded_where_all_is_up_to_date(project: Project, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("pure")
+    time.sleep(2.1)  # the times of folders that were just made are not believed
+    assert project.invoke("bundle", "--all").code == 0
+    code = """
+import sys
+from invoke.context import Context
+from lambda_bundle.tasks import bundle
+bundle(Context(), all_=True)
+print(*sys.modules)
+"""
+    variables = {name for name in project.environ if name.startswith(("UV_", "PIP_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project.root,
+        env=project.environ,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert done.stderr.endswith("1 up to date in dist\n")
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert loaded & HEAVY <= ({"lambda_bundle.process"} if variables else set())
