@@ -15,6 +15,9 @@ from wheelhouse import Wheelhouse
 from workshop import Workshop
 
 from lambda_bundle import BundleError, Code, Problem, bundle, load, plan
+from lambda_bundle.process import Children
+from lambda_bundle.reading import Desk, readings
+from lambda_bundle.targets import Target
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="these hooks are for POSIX shells")
 
@@ -133,6 +136,15 @@ def test_what_a_hook_adds_is_judged(workshop: Workshop) -> None:
     assert found(workshop, **{"hooks.after": ["mv tools/bad.py tools/other.py"]}) == [
         ("warning", "SyntaxUnsupported")
     ]
+
+
+def test_ruff_is_not_started_for_nothing(tmp_path: Path) -> None:
+    """It would need the folder for temporary files."""
+    desk = Desk(children=Children(), environ={}, scratch=tmp_path / "nowhere")
+    target = Target("python3.13", "arm64")
+    assert readings({}, target, desk) == {}
+    (tmp_path / "a.py").write_bytes(b"\0")
+    assert readings({"a.py": tmp_path / "a.py"}, target, desk)["a.py"].fault is not None
 
 
 def test_too_large_a_zip_for_a_request_is_a_note(workshop: Workshop) -> None:
