@@ -30,15 +30,22 @@ def check(c: Context) -> None:
         "offline": "Leave out what needs the real package index.",
         "only": "Run the tests that match this expression (pytest -k).",
         "workers": "How many to run at once (pytest-xdist; default: one for each CPU).",
+        "campaign": "Run the long campaigns too: every combination of what the suite has one case of.",
         "coverage": "Measure branch coverage, and fail below the limit.",
     },
 )
-def run_tests(
-    c: Context, offline: bool = False, only: Any = None, workers: Any = None, coverage: bool = False
+def run_tests(  # noqa: PLR0917 - each is an option of the task
+    c: Context,
+    offline: bool = False,
+    only: Any = None,
+    workers: Any = None,
+    campaign: bool = False,
+    coverage: bool = False,
 ) -> None:
     """Run the tests."""
     options = ["-m", "not index"] if offline else []
     options += ["-k", only] if only else []
+    options += ["--campaign"] if campaign else []
     # A module's tests stay together: some share bundles that take a while to make.
     options += ["-n", workers or "auto", "--dist", "loadscope"]
     options += ["--cov", "--cov-report=term"] if coverage else []

@@ -18,6 +18,28 @@ PASSED_ON = ("UV_CACHE_DIR", "UV_PYTHON_DOWNLOADS")
 """Variables of the backends that tests keep: a shared cache is what makes the index tests bearable."""
 
 
+LONGEST = (
+    *("foreign", "local_code", "private", "local_index", "examples", "index", "smoke_examples", "verify"),
+    *("install_errors", "smoke", "backends_agree", "kept", "freshness", "locking", "verify_index", "cli"),
+    *("layers", "locked", "docs", "monorepo", "only_binary", "interrupt", "pip"),
+)
+"""The modules that take longest, by what follows `test_` in their names: begun first, none is waited for."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--campaign", action="store_true", help="run the long campaigns too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only campaigns are for, and put the longest modules first."""
+    ranks = {f"test_{name}": rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+    if not config.getoption("--campaign"):
+        dropped = [item for item in items if item.get_closest_marker("campaign")]
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if not item.get_closest_marker("campaign")]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache for all tests that do not say which; nothing reaches the user's."""

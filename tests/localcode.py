@@ -9,6 +9,9 @@ import subprocess
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from wheelhouse import Wheelhouse
 
 BACKEND = '''
 """Builds a wheel of what is in src/, as wheel.json says; marks that it ran, and leaves things behind."""
@@ -110,6 +113,14 @@ def archive(folder: Path, path: Path, *, mtime: int = 10**9) -> Path:
                 member.size, member.mtime = len(data), mtime
                 packed.addfile(member, io.BytesIO(data))
     return path
+
+
+def released(wheelhouse: Wheelhouse, tmp_path: Path, name: str, version: str = "1.0", **how: Any) -> Path:
+    """A source distribution of a project in the wheelhouse."""
+    folder = project(tmp_path / f"sources-{name}-{version}", name, version, **how)
+    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    (folder / "PKG-INFO").write_text(about)
+    return archive(folder, wheelhouse.folder / f"{name.replace('-', '_')}-{version}.tar.gz")
 
 
 def repository(folder: Path, environ: Mapping[str, str]) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 from test_examples import find_python, host_arch
+from workbench import both, uv_and_at_length_pip
 
 pytestmark = pytest.mark.index
 
@@ -46,11 +47,21 @@ CELLS = (
     *(Cell(runtime, arch) for runtime in RUNTIMES for arch in MACHINES),
     Cell("python3.12", "arm64", "musl", ("musllinux_1_2_aarch64", "manylinux_2_28_aarch64")),
 )
+QUICK = (CELLS[0], CELLS[-2], CELLS[-1])
+"""The oldest and the newest runtime, one of each architecture, and musl: what every run of the suite has."""
+every_cell = pytest.mark.parametrize(
+    "cell",
+    [pytest.param(one, id=one.name, marks=[] if one in QUICK else pytest.mark.campaign) for one in CELLS],
+)
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory, clean_environ: Mapping[str, str]) -> Path:
-    """The output of `invoke bundle --all` for all cells with both backends."""
+def bundles(
+    tmp_path_factory: pytest.TempPathFactory,
+    clean_environ: Mapping[str, str],
+    pytestconfig: pytest.Config,
+) -> Path:
+    """The output of `invoke bundle --all` for the cells with both backends."""
     root = tmp_path_factory.mktemp("index")
     (root / "tasks.py").write_text("from lambda_bundle.tasks import ns\n")
     (root / "app").mkdir()
@@ -61,7 +72,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, clean_environ: Mapping[str
         "requests==2.34.2\ncharset-normalizer==3.5.2\nidna==3.20\nurllib3==2.8.0\ncertifi==2026.10.18\n"
     )
     lines = []
-    for cell in CELLS:
+    for cell in CELLS if pytestconfig.getoption("--campaign") else QUICK:
         for backend in ("uv", "pip"):
             lines += [f'[functions."{cell.name}-{backend}"]', 'entry = "app"', 'handler = "app.handler"']
             lines += [f'runtime = "{cell.runtime}"', f'arch = "{cell.arch}"', f'backend = "{backend}"']
@@ -73,8 +84,8 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, clean_environ: Mapping[str
     return root / "dist"
 
 
-@pytest.mark.parametrize("backend", ["uv", "pip"])
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+@both
+@every_cell
 def test_extensions_are_for_the_target(bundles: Path, cell: Cell, backend: str) -> None:
     with zipfile.ZipFile(bundles / f"{cell.name}-{backend}.zip") as archive:
         names = archive.namelist()
@@ -87,7 +98,7 @@ def test_extensions_are_for_the_target(bundles: Path, cell: Cell, backend: str) 
         assert ELFFile(BytesIO(content))["e_machine"] == MACHINES[cell.arch], name
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+@every_cell
 def test_backends_agree_to_the_byte(bundles: Path, cell: Cell) -> None:
     ours, theirs = (bundles / f"{cell.name}-{backend}.zip" for backend in ("uv", "pip"))
     assert ours.read_bytes() == theirs.read_bytes()
@@ -101,7 +112,9 @@ AGREE = {
 }
 
 
-@pytest.mark.parametrize("case", AGREE)
+@pytest.mark.parametrize(
+    "case", ["al2", *(pytest.param(name, marks=pytest.mark.campaign) for name in ("al2023", "scripts"))]
+)
 def test_backends_agree_on_what_uv_chose(case: str, tmp_path: Path, clean_environ: Mapping[str, str]) -> None:
     """uv resolves; what it chose, pinned, gives the same files with both."""
     runtime, arch, wanted = AGREE[case]
@@ -122,7 +135,7 @@ def test_backends_agree_on_what_uv_chose(case: str, tmp_path: Path, clean_enviro
     assert _content(tmp_path / "dist" / "uv") == _content(tmp_path / "dist" / "pip")
 
 
-@pytest.mark.parametrize("backend", ["uv", "pip"])
+@uv_and_at_length_pip
 def test_a_layer_for_two_runtimes_and_its_functions(
     tmp_path: Path, clean_environ: Mapping[str, str], backend: str
 ) -> None:

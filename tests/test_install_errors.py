@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 from loopback import Index, serving
 from wheelhouse import Wheelhouse, sha256
-from workbench import BACKENDS, Workbench
+from workbench import BACKENDS, Workbench, both, uv_and_at_length_pip
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.targets import Target
 
-both = pytest.mark.parametrize("backend", BACKENDS)
 PY311 = Target("python3.11", "x86_64")
 ZEROS = "sha256:" + "0" * 64
 LINE = Where(file="requirements.txt", line=1)
@@ -196,7 +195,7 @@ def test_problems_of_several_packages(backend: str, wheelhouse: Wheelhouse, benc
     assert told == expected
 
 
-DIRECT = {
+DIRECT: Mapping[str, tuple[str, str | None, Code]] = {
     "for another system": ("cp311-cp311-win_amd64", None, Code.NO_WHEEL),
     "for a newer glibc": ("cp311-cp311-manylinux_2_28_x86_64", None, Code.NO_WHEEL),
     "for musl": ("cp311-cp311-musllinux_1_2_x86_64", None, Code.NO_WHEEL),
@@ -206,9 +205,22 @@ DIRECT = {
     "for an older Python": ("py3-none-any", "<3.11", Code.PYTHON_UNSUPPORTED),
 }
 
+PIPS_OWN = ("for another system", "for a newer Python")
+"""One of each kind: wheels that do not fit are found in their names, before pip is asked."""
 
-@both
-@pytest.mark.parametrize("case", DIRECT)
+
+@pytest.mark.parametrize(
+    ("case", "backend"),
+    [
+        *(pytest.param(case, "uv", id=f"{case}-uv") for case in DIRECT),
+        *(
+            pytest.param(
+                case, "pip", id=f"{case}-pip", marks=[] if case in PIPS_OWN else pytest.mark.campaign
+            )
+            for case in DIRECT
+        ),
+    ],
+)
 def test_direct_wheel_that_does_not_fit(
     case: str, backend: str, wheelhouse: Wheelhouse, bench: Workbench
 ) -> None:
@@ -226,8 +238,17 @@ def test_direct_wheel_that_does_not_fit(
         assert f"requires Python {requires}, " in problem.message
 
 
-@both
-@pytest.mark.parametrize("asks", ["needs-two\nfine==1.0", "needs-two\nneeds-one", "fine==1.0\nfine==2.0"])
+CONFLICTS = ("needs-two\nfine==1.0", "needs-two\nneeds-one", "fine==1.0\nfine==2.0")
+
+
+@pytest.mark.parametrize(
+    ("backend", "asks"),
+    [
+        *(("uv", asks) for asks in CONFLICTS),
+        ("pip", CONFLICTS[0]),
+        *(pytest.param("pip", asks, marks=pytest.mark.campaign) for asks in CONFLICTS[1:]),
+    ],
+)
 def test_conflict(asks: str, backend: str, wheelhouse: Wheelhouse, bench: Workbench) -> None:
     for version in ("1.0", "2.0"):
         wheelhouse.wheel("fine", version)
@@ -262,8 +283,10 @@ def test_hash_of_none_of_the_wheels(backend: str, wheelhouse: Wheelhouse, bench:
     assert "0" * 64 in problem.detail
 
 
-@both
-@pytest.mark.parametrize("length", [96, 128])
+@pytest.mark.parametrize(
+    ("backend", "length"),
+    [("uv", 96), ("uv", 128), ("pip", 96), pytest.param("pip", 128, marks=pytest.mark.campaign)],
+)
 def test_hash_of_another_kind_of_none_of_the_wheels(
     length: int, backend: str, wheelhouse: Wheelhouse, bench: Workbench
 ) -> None:
@@ -419,7 +442,7 @@ def test_index_that_nobody_answers_for(backend: str, online: Workbench) -> None:
     assert f"127.0.0.1:{port}" in problem.detail
 
 
-@both
+@uv_and_at_length_pip
 def test_file_that_nobody_answers_for(backend: str, online: Workbench) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -428,8 +451,10 @@ def test_file_that_nobody_answers_for(backend: str, online: Workbench) -> None:
     assert problem.code is Code.INDEX_UNREACHABLE
 
 
-@both
-@pytest.mark.parametrize("refusal", [401, 403])
+@pytest.mark.parametrize(
+    ("backend", "refusal"),
+    [("uv", 401), ("uv", 403), ("pip", 403), pytest.param("pip", 401, marks=pytest.mark.campaign)],
+)
 def test_index_that_refuses_the_credentials(
     refusal: int, backend: str, packages: Wheelhouse, online: Workbench
 ) -> None:
@@ -443,7 +468,7 @@ def test_index_that_refuses_the_credentials(
     assert not re.search(r"s3cr|%2Ft", spoken(problem))
 
 
-@both
+@uv_and_at_length_pip
 def test_index_that_asks_for_credentials(backend: str, packages: Wheelhouse, online: Workbench) -> None:
     packages.wheel("pkg")
     with indexed(Index(folder=packages.folder, credentials="me:right")) as line:

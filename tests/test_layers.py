@@ -18,14 +18,13 @@ from hypothesis import strategies as st
 from results import job
 from test_pipeline import Heard
 from wheelhouse import Wheelhouse
-from workbench import BACKENDS
+from workbench import both, uv_and_at_length_pip
 from workshop import Workshop, snapshot
 
 from lambda_bundle import Code, Problem, Result, limits
 from lambda_bundle.contents import Contents
 from lambda_bundle.lock import Wheel
 
-both = pytest.mark.parametrize("backend", BACKENDS)
 posix = pytest.mark.skipif(os.name == "nt", reason="these hooks are for POSIX shells")
 SEVERAL = {"entry": "layer", "runtimes": ["python3.12", "python3.13"]}
 SITES = {f"3.{minor}": f"python/lib/python3.{minor}/site-packages/" for minor in (11, 12, 13)}
@@ -101,9 +100,19 @@ def test_one_runtime_in_a_list_is_one_runtime(workshop: Workshop, wheelhouse: Wh
     assert "runtimes" not in workshop.manifest["a"]["wheels"][0]
 
 
-@both
+AFTER = ["rm lib/python3.12/site-packages/fast/data.txt"]
+
+
 @posix
-@pytest.mark.parametrize("after", [[], ["rm lib/python3.12/site-packages/fast/data.txt"]])
+@pytest.mark.parametrize(
+    ("backend", "after"),
+    [
+        ("uv", []),
+        ("pip", []),
+        ("uv", AFTER),
+        pytest.param("pip", AFTER, marks=pytest.mark.campaign),  # a hook knows of no backend
+    ],
+)
 def test_the_bytes_are_the_same_cold_warm_and_in_a_folder(
     workshop: Workshop, wheelhouse: Wheelhouse, tmp_path: Path, backend: str, after: list[str]
 ) -> None:
@@ -202,7 +211,7 @@ def attached(workshop: Workshop, *layers: str, backend: str = "uv", **layer: Any
     workshop.declare({"api": {"layers": list(layers), "backend": backend}}, declared)
 
 
-@both
+@uv_and_at_length_pip
 def test_what_a_layer_carries_is_left_out(workshop: Workshop, wheelhouse: Wheelhouse, backend: str) -> None:
     wheelhouse.wheel("web", requires=["base"])
     wheelhouse.wheel("base")
@@ -298,7 +307,7 @@ def test_hooks_of_a_layer_run_once_and_can_write_its_requirements(
     assert {**snapshot(workshop.root), ".": None} == {**before, ".": None}
 
 
-@both
+@uv_and_at_length_pip
 def test_another_version_is_an_error_that_shows_both(
     workshop: Workshop, wheelhouse: Wheelhouse, backend: str
 ) -> None:

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from workbench import BACKENDS
+from workbench import BACKENDS, uv_and_at_length_pip
 from workshop import Workshop, snapshot
 
 from lambda_bundle.errors import Code
 
 pytestmark = pytest.mark.index
-both = pytest.mark.parametrize("backend", BACKENDS)
 
 
 @pytest.fixture
@@ -72,9 +71,17 @@ PROJECTS: dict[str, dict[str, str]] = {
         "pyproject.toml": '[tool.uv.workspace]\nmembers = ["lib", "near"]\n',
     },
 }
+QUICK = ("hatchling", "setuptools")
+"""Those that every run of the suite builds; the others differ in where `near` is written down."""
 
 
-@pytest.mark.parametrize("files", PROJECTS.values(), ids=PROJECTS.keys())
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param(files, id=name, marks=[] if name in QUICK else pytest.mark.campaign)
+        for name, files in PROJECTS.items()
+    ],
+)
 def test_build_backends(files: Mapping[str, str], workshop: Workshop) -> None:
     near = {
         "near/pyproject.toml": toml("hatchling.build", "hatchling", "near", dependencies='["idna"]'),
@@ -96,7 +103,7 @@ def test_build_backends(files: Mapping[str, str], workshop: Workshop) -> None:
     assert {path: one[-1] for path, one in after.items()} == {path: one[-1] for path, one in before.items()}
 
 
-@both
+@uv_and_at_length_pip
 def test_compiled_extension(backend: str, workshop: Workshop) -> None:
     workshop.write(
         {

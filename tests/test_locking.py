@@ -11,11 +11,11 @@ import pytest
 import tomli
 from hypothesis import given
 from hypothesis import strategies as st
-from localcode import archive, commit, project, repository
+from localcode import archive, commit, project, released, repository
 from packaging.pylock import Pylock
 from projects import TASKS, Project, functions
-from test_local_code import released
 from wheelhouse import Wheelhouse, sha256
+from workbench import uv_and_at_length_pip
 from workshop import Workshop
 
 from lambda_bundle import BundleError, Code, Problem, load, plan
@@ -524,7 +524,7 @@ def test_the_same_is_asked_for_in_every_checkout(tmp_path: Path) -> None:
 # --- local code
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@uv_and_at_length_pip
 def test_local_code_is_built_from_its_folder(backend: str, shop: Shop) -> None:
     project(shop.root / "libs/near", requires=["pure", "far @ {root}/../far"])
     project(shop.root / "libs/far")

@@ -23,6 +23,8 @@ TARGETS = [
     for arch, tags in product(runtime.archs, TAGS)
 ]
 PLAIN = [target for target in TARGETS if not target.tags]
+ENDS = (PLAIN[0], PLAIN[-1])
+"""The targets that pip is asked for in every run of the suite; uv is asked for all."""
 
 options = st.builds(
     Options,
@@ -64,8 +66,18 @@ def test_every_command_says_so(target: Target, given_options: Options, flag: boo
         assert not [one for one in arguments if one.startswith(refused)], name
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("target", PLAIN, ids=str)
+@pytest.mark.parametrize(
+    ("backend", "target"),
+    [
+        pytest.param(
+            *(backend, target),
+            id=f"{target}-{backend}",
+            marks=[] if backend == "uv" or target in ENDS else pytest.mark.campaign,
+        )
+        for backend in BACKENDS
+        for target in PLAIN
+    ],
+)
 def test_sources_are_never_built(
     backend: str, target: Target, wheelhouse: Wheelhouse, tmp_path: Path, environ: dict[str, str]
 ) -> None:

@@ -516,13 +516,19 @@ def test_another_architecture_runs_under_qemu(bench: Bench) -> None:
     assert list(without.of(target)) == []
 
 
-def everywhere() -> list[str]:
-    """The runtimes whose Python this machine has beside the one that runs the tests."""
-    return [name for name in RUNTIMES if name != HERE]
+AT_THE_ENDS = ("python3.7", "python3.8", "python3.14")
+"""The runtimes that every run of the suite looks for; the examples are run on those between."""
 
 
 @pytest.mark.index
-@pytest.mark.parametrize("runtime", everywhere())
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        pytest.param(name, marks=[] if name in AT_THE_ENDS else pytest.mark.campaign)
+        for name in RUNTIMES
+        if name != HERE
+    ],
+)
 def test_every_runtime_that_is_at_hand(
     runtime: str, tmp_path: Path, clean_environ: Mapping[str, str]
 ) -> None:

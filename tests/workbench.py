@@ -28,6 +28,11 @@ from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
 
 BACKENDS = ("uv", "pip")
+both = pytest.mark.parametrize("backend", BACKENDS)
+uv_and_at_length_pip = pytest.mark.parametrize(
+    "backend", ["uv", pytest.param("pip", marks=pytest.mark.campaign)]
+)
+"""For what other tests show of pip, which takes half a second for each of its commands."""
 _UV = find_uv_bin()  # once: sysconfig, which it asks, cannot be asked by two threads first
 
 

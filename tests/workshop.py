@@ -99,6 +99,11 @@ class Workshop:
         return sorted(path.name for path in self.output.iterdir())
 
 
+def wheels(shop: Workshop, name: str = "api") -> list[tuple[str, str]]:
+    """The names and versions in the manifest's row of a function."""
+    return [(row["name"], row["version"]) for row in shop.manifest[name]["wheels"]]
+
+
 def told(result: Result) -> list[str]:
     """The errors of a result, as one line each."""
     return [f"{one.where}: {one.message}" for one in result.problems if one.severity == "error"]
