@@ -42,8 +42,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache for all tests that do not say which; nothing reaches the user's."""
-    folder = tmp_path_factory.mktemp("cache")
+    """A cache for all tests that do not say which, in whatever worker; nothing reaches the user's."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared-cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAMBDA_BUNDLE_CACHE", str(folder))
         patch.delenv("LAMBDA_BUNDLE_CACHE_LIMIT", raising=False)

@@ -187,10 +187,18 @@ HOST_ONLY = {
     ],
     "would have to be built": ["sources @ {sources} ; python_version >= '3.9'"],
 }
+SAID_BEFORE = {("has only sources", "pip"), ("has no wheel for the target", "pip")}
+"""Of these pip says what it says of a package that is not there."""
 
 
-@both
-@pytest.mark.parametrize("case", HOST_ONLY)
+@pytest.mark.parametrize(
+    ("case", "backend"),
+    [
+        pytest.param(*(case, backend), marks=pytest.mark.campaign if (case, backend) in SAID_BEFORE else [])
+        for case in HOST_ONLY
+        for backend in BACKENDS
+    ],
+)
 def test_what_only_the_host_needs(case: str, backend: str, wheelhouse: Wheelhouse, bench: Workbench) -> None:
     sources = wheelhouse.sdist("sources", tools=True)
     wheelhouse.wheel("windows", "1.0", "cp313-cp313-win_amd64")
