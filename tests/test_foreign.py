@@ -299,7 +299,7 @@ def test_a_hash_is_checked(bench: Bench, tool: str) -> None:
 @pytest.mark.index
 def test_poetry_without_its_plugin(bench: Bench) -> None:
     bench.write("plain")
-    bench.lock("plain")
+    bench.lock("poetry2")
     bench.declare()
     one = bench.problem("plain")
     assert one.code == Code.COMMAND_FAILED

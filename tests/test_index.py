@@ -113,7 +113,7 @@ AGREE = {
 
 
 @pytest.mark.parametrize(
-    "case", ["al2", *(pytest.param(name, marks=pytest.mark.campaign) for name in ("al2023", "scripts"))]
+    "case", ["al2023", *(pytest.param(name, marks=pytest.mark.campaign) for name in ("al2", "scripts"))]
 )
 def test_backends_agree_on_what_uv_chose(case: str, tmp_path: Path, clean_environ: Mapping[str, str]) -> None:
     """uv resolves; what it chose, pinned, gives the same files with both."""

@@ -62,8 +62,15 @@ def locked(workspace: Path, name: str, target: Target) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("backend", ["uv", "pip"])
-@pytest.mark.parametrize("runtime", ["python3.13", "python3.11"])
+@pytest.mark.parametrize(
+    ("runtime", "backend"),
+    [
+        ("python3.13", "uv"),
+        ("python3.13", "pip"),
+        ("python3.11", "uv"),
+        pytest.param("python3.11", "pip", marks=pytest.mark.campaign),
+    ],
+)
 def test_what_is_locked_is_what_is_installed(
     checkout: Path, tmp_path: Path, clean_environ: Mapping[str, str], backend: str, runtime: str
 ) -> None:

@@ -516,7 +516,7 @@ def test_another_architecture_runs_under_qemu(bench: Bench) -> None:
     assert list(without.of(target)) == []
 
 
-AT_THE_ENDS = ("python3.7", "python3.8", "python3.14")
+AT_THE_ENDS = ("python3.7", "python3.14")
 """The runtimes that every run of the suite looks for; the examples are run on those between."""
 
 
