@@ -7,14 +7,13 @@ compressed form of a dependency set is the beginning of every archive that conta
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lambda_bundle.copies import copy_file, copy_hashed
+from lambda_bundle.copies import copy_file, copy_hashed, make_folder
 from lambda_bundle.members import MAX_BYTES, Item, Pack, Writer, compress, items, too_large, weight
 from lambda_bundle.result import Archived
 from lambda_bundle.stage import Tree, folders_of
@@ -95,8 +94,7 @@ def write_folder(
     path.chmod(0o755)
     for folder in sorted(folders_of(tree)):  # those above come first
         with suppress(FileExistsError):  # two names can be one folder somewhere
-            os.mkdir(f"{root}/{folder}")  # noqa: PTH102 - a Path for each of many folders is slow
-        os.chmod(f"{root}/{folder}", 0o755)  # noqa: PTH101, S103 - the same; Lambda has to read it
+            make_folder(f"{root}/{folder}")
     for name, source in sorted(tree.items()):
         check()
         known = hashes.get(name)

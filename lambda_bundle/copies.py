@@ -66,6 +66,13 @@ def copy_hashed(source: Place, destination: Place) -> tuple[int, int, str]:
     return size, mode, digest.hexdigest()
 
 
+def make_folder(path: str) -> None:
+    """Make a folder that Lambda can read, whatever the umask. Raises `FileExistsError` where one is."""
+    os.mkdir(path, 0o755)  # noqa: PTH102 - a Path for each of many folders is slow
+    if stat.S_IMODE(os.stat(path).st_mode) != 0o755:  # noqa: PTH116 - the same
+        os.chmod(path, 0o755)  # noqa: PTH101, S103 - the same
+
+
 def copy_content(reading: int, writing: int, expected: int) -> int:
     """Copy so many bytes between two files that are open, from where they stand; how many there were."""
     size = 0
@@ -86,7 +93,12 @@ def _write(descriptor: int, block: bytes) -> None:
 
 
 def _permit(descriptor: int, path: Place, mode: int) -> None:
-    """Give a new file its permissions, whatever the umask has left of them."""
+    """Give a new file its permissions, where the umask has left it others.
+
+    To look is cheap; to set them writes to the disk's journal, for each of many files.
+    """
+    if os.name == "posix" and stat.S_IMODE(os.fstat(descriptor).st_mode) == mode:
+        return
     if hasattr(os, "fchmod"):
         os.fchmod(descriptor, mode)
     else:  # Windows, before Python 3.13
