@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
@@ -73,6 +74,8 @@ class Run:
     """What the jobs of one run share."""
 
     pool: Executor
+    slots: threading.Semaphore
+    """One for each job that may work at a time; those that wait for others have none."""
     children: Children
     environ: Mapping[str, str]
     progress: Progress
@@ -101,7 +104,22 @@ class Run:
 
     def layer(self, assembly: Assembly) -> Contents:
         """What a layer holds: worked out once in a run, by whichever job needs it first."""
-        return self.layers.get("layer", assembly.job, assembly.contents)
+
+        def contents() -> Contents:
+            with self.slots:
+                return assembly.contents()
+
+        with self.waiting():
+            return self.layers.get("layer", assembly.job, contents)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """While a job waits, another may work."""
+        self.slots.release()
+        try:
+            yield
+        finally:
+            self.slots.acquire()
 
     def order(
         self,
@@ -302,7 +320,8 @@ class Assembly:
         order = self._run.order(
             self._job, target, wanted, environ=self._environ, without=without, place=self._place
         )
-        found = self._run.store.dependencies(order)
+        with self._run.waiting():
+            found = self._run.store.dependencies(order)
         site = self._job.site(target)
         read = partial(self._run.store.read, found, order, prefix=f"{self._job.prefix}{site}")
         return Share(target=target, site=site, order=order, found=found, kept=found.files.keys(), read=read)

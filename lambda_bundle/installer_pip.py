@@ -64,6 +64,7 @@ class Pip:
     """Resolve and install with the pip of some Python on the host."""
 
     name = "pip"
+    shares = False
 
     def __init__(self, command: tuple[str, ...]) -> None:
         self._command = command

@@ -69,6 +69,8 @@ class Uv:
     """Resolve and install with the uv that is our own dependency."""
 
     name = "uv"
+    shares = True
+    """It locks the entries of its cache."""
 
     def __init__(self, command: str) -> None:
         self._command = command

@@ -97,6 +97,10 @@ class Installer(Protocol):
     def name(self) -> str:
         """The word for it in `bundles.toml`."""
 
+    @property
+    def shares(self) -> bool:
+        """Whether of several of its processes that want a file at the same time, one fetches it for all."""
+
     def resolve(
         self, wanted: Requirements, target: Target, work: Work, unfit: tuple[Unfit, ...]
     ) -> tuple[Wheel, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -27,6 +28,8 @@ from lambda_bundle.store import Store
 from lambda_bundle.verdicts import Verdicts
 
 _R = TypeVar("_R", Result, Locked)
+_FETCHING = 4
+"""How many resolve and install at once, at least: they wait for the network, mostly."""
 
 WORK_PREFIX = ".lambda-bundle-"
 """How the folders begin that a run works in, inside the output folder; `clean` removes what a crash left."""
@@ -53,7 +56,7 @@ def build(
     children = Children()
     opened = _open(
         dict.fromkeys(one.output for job in jobs for one in (job, *job.layers)),
-        workers=workers or _cpus(),
+        workers=workers,
         upgrade=upgrade,
         strict=strict,
         offline=offline,
@@ -86,7 +89,7 @@ def lock(
     children, progress = Children(), progress or Progress()
     opened = _open(
         dict.fromkeys(job.output for job in jobs),
-        workers=workers or _cpus(),
+        workers=workers,
         upgrade=upgrade,
         offline=offline,
         publishing=False,
@@ -129,7 +132,7 @@ def _work(
 def _open(
     outputs: Iterable[Path],
     *,
-    workers: int,
+    workers: int | None,
     upgrade: bool,
     strict: bool = False,
     offline: bool,
@@ -140,18 +143,21 @@ def _open(
     progress: Progress,
 ) -> Iterator[Run]:
     """A run; at its end no command runs, no thread works, and no folder is left."""
+    fetchers = workers or max(_FETCHING, _cpus())
+    workers = workers or _cpus()
     with ExitStack() as stack:
         cache = Cache.of(environ)
         scratch = private_folder(stack, prefix=WORK_PREFIX.removeprefix("."))
         folders = {output: _prepare(stack, output) if publishing else scratch for output in outputs}
         deflating = stack.enter_context(ThreadPoolExecutor(workers))
-        building = ThreadPoolExecutor(workers)
+        building = ThreadPoolExecutor(fetchers)
         store = Store(cache, building, deflating=deflating, upgrade=upgrade)
         stack.callback(store.close)
         stack.enter_context(building)
-        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        pool = stack.enter_context(ThreadPoolExecutor(workers + fetchers))
         stack.callback(children.stop)
         yield Run(
+            slots=threading.Semaphore(workers),
             cache=cache,
             store=store,
             verdicts=Verdicts(cache, children=children, environ=environ, scratch=scratch),
@@ -196,7 +202,7 @@ def _one(run: Run, job: Job, *, fail_fast: bool) -> Result:
     problems: tuple[Problem, ...] = ()
     inputs = Inputs()
     try:
-        with ExitStack() as stack:
+        with run.slots, ExitStack() as stack:
             artifact, inputs, problems = Assembly(run, job, stack).build()
         status = "built"
     except BundleError as error:
@@ -221,7 +227,7 @@ def _lock(run: Run, job: Job, *, upgrade: bool) -> Locked:
     """The lock of one job, with whatever goes wrong in it as part of what is told."""
     began = time.monotonic()
     try:
-        with ExitStack() as stack:
+        with run.slots, ExitStack() as stack:
             found = lock_one(run, job, stack, upgrade=upgrade)
     except BundleError as error:
         found = Locked(job=job, status="failed", problems=error.problems)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lambda_bundle.process import Children
-from lambda_bundle.source import Source, Unread, read
+from lambda_bundle.source import Source, Unread, is_certain, read
 from lambda_bundle.syntax import HOST, Fault, check, decode
 from lambda_bundle.targets import Target
 
@@ -58,9 +58,12 @@ def _read(contents: Mapping[str, bytes], target: Target, desk: Desk) -> dict[str
             found[path] = Reading(fault=Fault(said=str(error)))
     if not texts:
         return found
+    doubtful = {path: text for path, text in texts.items() if not is_certain(text, target, HOST)}
+    if not doubtful:
+        return {**found, **{path: _read_text(text, target) for path, text in texts.items()}}
     with tempfile.TemporaryDirectory(dir=desk.scratch) as folder, ThreadPoolExecutor(1) as beside:
         checking = beside.submit(
-            check, texts, target, children=desk.children, environ=desk.environ, folder=Path(folder)
+            check, doubtful, target, children=desk.children, environ=desk.environ, folder=Path(folder)
         )
         found |= {path: _read_text(text, target) for path, text in texts.items()}
         found |= {path: Reading(fault=fault) for path, fault in checking.result().items()}

@@ -28,6 +28,8 @@ _CHANGING = re.compile(
 _REFUSED = re.compile(r"^\s+from\b.*\*|\bexcept\s*\*|^\s*\*", re.MULTILINE)
 """What the compiler may refuse and neither the parser nor ruff does, such as `import *` in a function."""
 _LOCK = threading.Lock()
+_SETTLED = (3, 10)
+"""The first version of Python whose syntax all later ones have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,23 @@ def read(text: str, target: Target, host: tuple[int, int]) -> Source:
     reader = _Reader(target, changing=_CHANGING.search(text) is not None)
     reader.body(tree.body, "import")
     return reader.source()
+
+
+def is_certain(text: str, target: Target, host: tuple[int, int]) -> bool:
+    """Whether the target's Python parses a module for certain, as the host's, of this version, compiles it.
+
+    Since Python 3.10 nothing that compiled has become an error in a later version. What the host refuses may
+    be newer than it, and what an older target refuses it does not know.
+    """
+    if not _SETTLED <= host <= target.version:
+        return False
+    try:
+        with _LOCK, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "<source>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 @dataclass

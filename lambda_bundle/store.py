@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
@@ -279,7 +279,7 @@ class Store:
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             folder = scratch / _TREE
             folder.mkdir()
-            with self._single_flight(wheels):
+            with nullcontext() if order.installer.shares else self._single_flight(wheels):
                 order.install(wheels, folder, linked=not lasting)
             facts = self._look_through(folder, wheels, order)
             self._cache.write(self._cache.path("sets", f"{key}.json"), facts)

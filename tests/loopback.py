@@ -7,6 +7,7 @@ import html
 import re
 import ssl
 import threading
+import time
 import zipfile
 from base64 import b64encode
 from collections import Counter
@@ -36,6 +37,8 @@ class Index:
     """What every request must have in its query: token=…"""
     moved: Mapping[str, str] = field(default_factory=dict)
     """Where requests are sent on to, by path; what is not moved is answered."""
+    delay: float = 0.0
+    """Seconds that a file takes."""
     asked: Counter[str] = field(default_factory=Counter)
     """How often each path was asked for, credentials or not."""
     fetched: Counter[str] = field(default_factory=Counter)
@@ -62,6 +65,7 @@ class Index:
         if name != file.name:
             return 200, _metadata(file)
         self.fetched[name] += method == "GET"
+        time.sleep(self.delay)
         return 200, file.read_bytes()
 
     def _links(self, project: str) -> Iterator[str]:

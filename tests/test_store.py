@@ -202,7 +202,7 @@ def test_every_file_is_fetched_once(backend: str, shared: Shared) -> None:
     for name in "wxyz":
         served.wheel(name, files={f"{name}.py": name * 100_000})
     shared.bench.environ.pop("PIP_NO_INDEX")
-    index = Index(folder=served.folder)
+    index = Index(folder=served.folder, delay=0.3)
     with serving(index) as host:
         text = "--index-url http://{host}/simple\n--trusted-host {host}\n{name}\n"  # pip keeps no others
         wanted = [shared.bench.requirements(text.format(host=host, name=name), PY313) for name in sets]
