@@ -126,7 +126,7 @@ class _Places(Mapping[KeyPath, Where]):
 def _recall(kept: Path, path: Path) -> Config | None:
     """The configuration that was valid earlier, if the folders that it names are still there."""
     try:
-        told = json.loads(kept.read_bytes())
+        told = Cache.read(kept)
         entries = tuple(map(_entry, told["entries"]))
         config = Config(
             file=path,

@@ -89,8 +89,7 @@ class Freshness:
     def verdict(self, job: Job, rows: Mapping[str, Any]) -> Verdict:
         """Whether a job's artifact is up to date; `rows` are those of the manifest."""
         try:
-            with open(self._path(job), "rb") as file:  # noqa: PTH123 - a Path for each of 1,000 jobs is slow
-                record = json.loads(file.read())
+            record = self._cache.read(self._path(job))
             artifact = _artifact(record["artifact"])
             judge = _Judge(job, record, artifact, self._began)
             settings = self._settings(job)

@@ -7,7 +7,6 @@ runs of the same sources.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -40,7 +39,7 @@ class Resolutions:
             return None
         path = self._path(key)
         try:
-            wheels = tuple(map(wheel_of, json.loads(path.read_text(encoding="utf-8"))))
+            wheels = tuple(map(wheel_of, self._cache.read(path)))
             known = all(_is_there(wheel) for wheel in wheels)
         except (OSError, ValueError, KeyError, TypeError):
             return None

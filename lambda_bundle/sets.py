@@ -6,7 +6,6 @@ The facts are read once, when a set is installed, and kept; where its files are 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -157,14 +156,6 @@ def _look(path: str, known: Known | None) -> tuple[File, bytes]:
     finally:
         os.close(handle)
     return File(status.st_size, lambda_mode(status.st_mode), told[0]), told[1]
-
-
-def load(path: Path, key: str, wheels: tuple[Wheel, ...]) -> DependencySet | None:
-    """The set whose facts a file holds; None where it holds none, or others."""
-    try:
-        return of(json.loads(path.read_text(encoding="utf-8")), key, wheels)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 def of(facts: Mapping[str, Any], key: str, wheels: tuple[Wheel, ...]) -> DependencySet:

@@ -255,7 +255,10 @@ class Store:
     def _kept_set(self, key: str, wheels: tuple[Wheel, ...]) -> DependencySet | None:
         path = self._cache.path("sets", f"{key}.json")
         with self._cache.guarding():
-            return sets.load(path, key, wheels) if self._cache.use(path) else None
+            try:
+                return sets.of(self._cache.read(path), key, wheels) if self._cache.use(path) else None
+            except (ValueError, KeyError, TypeError, AttributeError):
+                return None
 
     def _needed(
         self, order: Order, wheels: tuple[Wheel, ...]

@@ -55,17 +55,24 @@ class Verdicts:
 
     def _get(self, key: str, contents: Contents, target: Target) -> tuple[Problem, ...]:
         path = self._cache.path(KIND, f"{key}.json")
-        kept = _read(path, key)
+        kept = self._kept(path)
         if kept is None:
             kept = self._judge(contents, target)
             # What was read may be newer than what was seen.
             if all(map(_is_as_seen, (contents, *contents.layers))):
                 with suppress(OSError):  # it can be judged again next time
-                    self._cache.write(path, _sealed(key, [asdict(problem) for problem in kept]))
+                    self._cache.write(path, [asdict(problem) for problem in kept])
         else:
             with suppress(OSError):
                 self._cache.use(path)
         return kept
+
+    def _kept(self, path: Path) -> tuple[Problem, ...] | None:
+        """What was judged before; None where there is nothing, or something else."""
+        try:
+            return tuple(map(Problem.of, self._cache.read(path)))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
 
     def _judge(self, contents: Contents, target: Target) -> tuple[Problem, ...]:
         from lambda_bundle.reading import Desk  # noqa: PLC0415 - a run in which nothing changed goes without
@@ -133,19 +140,3 @@ def _is_as_seen(contents: Contents) -> bool:
         )
     except OSError:
         return False
-
-
-def _sealed(key: str, rows: list[Any]) -> dict[str, Any]:
-    text = json.dumps([key, rows])
-    return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "problems": rows}
-
-
-def _read(path: Path, key: str) -> tuple[Problem, ...] | None:
-    """What was written; None where there is nothing, or something else."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document == _sealed(key, document["problems"]):
-            return tuple(map(Problem.of, document["problems"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    return None

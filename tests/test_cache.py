@@ -152,3 +152,42 @@ def test_what_the_system_refuses_in_the_cache_is_an_error(tmp_path: Path) -> Non
     assert str(problem.where.file).startswith(str(cache.root))
     with pytest.raises(FileNotFoundError), cache.guarding():
         (tmp_path / "elsewhere").read_bytes()
+
+
+# --- entries that are JSON
+
+
+@pytest.mark.parametrize("document", [{}, [], None, {"a": [1, "é\n", None]}, "text\nmore"])
+def test_what_is_written_is_read(tmp_path: Path, document: object) -> None:
+    cache = Cache(tmp_path)
+    path = cache.path("configs", "one.json")
+    cache.write(path, document)
+    assert cache.read(path) == document
+
+
+def test_what_is_damaged_is_not_read(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    path, other = cache.path("configs", "one.json"), cache.path("configs", "other.json")
+    cache.write(path, {"key": "value"})
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(ValueError, match=r"changed|codec"):
+            cache.read(path)
+        path.write_bytes(whole[:at])
+        with pytest.raises(ValueError, match=r"changed|codec"):
+            cache.read(path)
+    other.write_bytes(whole)
+    with pytest.raises(ValueError, match="changed"):
+        cache.read(other)
+    with pytest.raises(FileNotFoundError):
+        cache.read(cache.path("configs", "absent.json"))
+
+
+def test_half_written_files_of_killed_runs_go(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    file = cache.scratch("configs") / ".half"
+    file.write_text("{")
+    os.utime(file, (time.time() - 48 * HOUR,) * 2)
+    cache.prune()
+    assert not file.exists()

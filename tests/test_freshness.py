@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -125,10 +124,11 @@ DAMAGE: tuple[object, ...] = (None, 7, "x", [[[]]], {"src": [[], "x"]})
 def test_no_damage_to_a_part_of_the_record_is_trouble(workshop: Workshop) -> None:
     again(aged(workshop))
     (path,) = Cache.of(workshop.environ).folder.glob("builds/*/api.json")
-    record = json.loads(path.read_text())
+    cache = Cache.of(workshop.environ)
+    record = cache.read(path)
     for part in record:
         for damage in DAMAGE:
-            path.write_text(json.dumps({**record, part: damage}))
+            cache.write(path, {**record, part: damage})
             assert again(workshop).status in {"built", "fresh"}, (part, damage)
             assert (workshop.output / "api.zip").exists()
 
@@ -320,9 +320,10 @@ def test_timeout_and_other_functions_do_not_count(workshop: Workshop) -> None:
 def test_another_version_of_this_tool(workshop: Workshop) -> None:
     again(workshop)
     (record,) = Cache.of(workshop.environ).folder.glob("builds/*/api.json")
-    content = json.loads(record.read_text())
+    cache = Cache.of(workshop.environ)
+    content = cache.read(record)
     content["settings"]["lambda-bundle"] = "0.0.1"
-    record.write_text(json.dumps(content))
+    cache.write(record, content)
     (reason,) = why(workshop)
     assert reason.startswith("lambda-bundle 0.0.1 → ")
 
