@@ -19,9 +19,29 @@ PASSED_ON = ("UV_CACHE_DIR", "UV_PYTHON_DOWNLOADS")
 
 
 LONGEST = (
-    *("foreign", "local_code", "private", "local_index", "examples", "index", "smoke_examples", "verify"),
-    *("install_errors", "smoke", "backends_agree", "kept", "freshness", "locking", "verify_index", "cli"),
-    *("layers", "locked", "docs", "monorepo", "only_binary", "interrupt", "pip"),
+    *(
+        "private",
+        "foreign",
+        "install_errors",
+        "sdists",
+        "backends_agree",
+        "locking",
+        "kept",
+        "cli",
+        "local_code",
+    ),
+    *(
+        "verify_index",
+        "freshness",
+        "locked",
+        "smoke_examples",
+        "verify",
+        "examples",
+        "docs",
+        "smoke",
+        "layers",
+    ),
+    *("monorepo", "local_index", "index", "pip", "store", "interrupt", "binaries_index", "only_binary"),
 )
 """The modules that take longest, by what follows `test_` in their names: begun first, none is waited for."""
 
