@@ -113,7 +113,7 @@ def publish(temporary: Path, destination: Path, *, stale: Iterable[Path]) -> Non
     A file is replaced in one step. A folder cannot be (POSIX has no such call that Python knows): the old one
     is moved away first, so that there is a moment with none, and never one with half of it.
     """
-    old = temporary.with_name(f"{temporary.name}.old")
+    old = temporary.with_name(f".{temporary.name}.old")
     if destination.is_dir() and not destination.is_symlink():
         destination.replace(old)
     elif temporary.is_dir():

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 
 from packaging.utils import canonicalize_name
 
@@ -152,7 +153,7 @@ class Run:
         return Work(
             children=self.children,
             environ={**environ, **temporary},
-            folder=Path(tempfile.mkdtemp(dir=self.scratch)),
+            place=self.scratch / token_hex(8),
             timeout=job.timeout,
             secrets=secrets | access.secrets(environ),
             offline=self.offline,
@@ -189,7 +190,8 @@ class Assembly:
             excess = limits.check(contents)
             if excess is not None:
                 raise BundleError(excess)
-            temporary = self._folder() / job.artifact.name
+            temporary = self._run.outputs[job.output].folder / job.artifact.name
+            self._stack.callback(archive.remove, temporary)  # what failed halfway
             write = self._write_zip if job.format == "zip" else self._write_folder
             archived = write(temporary, contents)
         with self._stage("publish"):
@@ -368,8 +370,8 @@ class Assembly:
         """
         parent = self._run.outputs[self._job.output].folder
         if self._job.kind == "layer":
-            return Path(tempfile.mkdtemp(prefix=f"{self._job.name}-", dir=parent))
-        return private_folder(self._stack, prefix=f"{self._job.name}-", parent=parent)
+            return Path(tempfile.mkdtemp(prefix=f".{self._job.name}-", dir=parent))
+        return private_folder(self._stack, prefix=f".{self._job.name}-", parent=parent)
 
     def _refused(self, error: OSError) -> BundleError:
         """The error for what the system refused: to read the sources, or to write what becomes of them."""

@@ -277,7 +277,7 @@ def _build(setting: Setting, prepare: Prepare, made: Path, sdist: Source | None)
         folder = Path(name)
         for part in ("project", "built", "tree", "work"):
             (folder / part).mkdir()
-        work = replace(setting.work, folder=folder / "work")
+        work = replace(setting.work, place=folder / "work")
         prepared = prepare(folder / "project", work)
         project = tree = prepared.folder
         found = [tree]

@@ -14,11 +14,10 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from elftools.common.exceptions import ELFError
-from elftools.construct import ConstructError
-from elftools.elf.elffile import ELFFile
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
 
 MAGIC = b"\x7fELF"
 MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i386", "EM_ARM": "arm"}
@@ -30,8 +29,8 @@ _WEAK = 2
 """VER_FLG_WEAK: the dynamic linker goes on without this version."""
 _MOST = 65_536
 """Entries of one table that are read at most: those of a damaged file may form a ring."""
-_BROKEN = (ELFError, ConstructError, struct.error, ValueError, LookupError, OverflowError, AttributeError)
-"""What pyelftools and `struct` raise on bytes that are no ELF file. TypeError is not among them."""
+_BROKEN = (struct.error, ValueError, LookupError, OverflowError, AttributeError)
+"""What pyelftools and `struct` raise on bytes that are no ELF file, besides its own; not TypeError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +83,19 @@ def read(path: Path) -> Binary:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError:
             return Binary(damage="it is empty")
+        from elftools.common.exceptions import ELFError  # noqa: PLC0415 - few runs read a binary
+        from elftools.construct import ConstructError  # noqa: PLC0415 - the same
+
         with content:
             try:
                 return _binary(content, path.name.partition(".")[0])
-            except _BROKEN:
+            except (ELFError, ConstructError, *_BROKEN):
                 return Binary(damage="it is damaged or cut short: its headers lead nowhere")
 
 
 def _binary(content: mmap.mmap, stem: str) -> Binary:
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415 - see above
+
     elf = ELFFile(cast("IO[bytes]", content))
     segments = _segments(elf, content)
     kinds = {segment["p_type"] for segment in segments}
@@ -127,7 +131,7 @@ def _segments(elf: ELFFile, content: mmap.mmap) -> list[Any]:
     # A file that was cut short has its beginning: what is missing is what the headers point to.
     loads = (segment for segment in segments if segment["p_type"] == "PT_LOAD")
     if any(load["p_offset"] + load["p_filesz"] > len(content) for load in loads):
-        raise ELFError
+        raise ValueError("it is cut short")
     return segments
 
 
@@ -156,12 +160,12 @@ class _Tables:
         for load in self._loads:
             if load["p_vaddr"] <= address < load["p_vaddr"] + load["p_filesz"]:
                 return int(address - load["p_vaddr"] + load["p_offset"])
-        raise ELFError
+        raise ValueError("it is cut short")
 
     def _string(self, index: int) -> str:
         end = self._content.find(b"\0", self._strings + index, self._strings + self._length)
         if end < 0:
-            raise ELFError
+            raise ValueError("it is cut short")
         return self._content[self._strings + index : end].decode(errors="replace")
 
     def strings(self, tag: int) -> Iterator[str]:

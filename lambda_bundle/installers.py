@@ -41,12 +41,19 @@ class Work:
 
     children: Children
     environ: Mapping[str, str]
-    folder: Path
+    place: Path
+    """Where the folder is, as soon as anybody wants it: most jobs have nothing to run."""
     timeout: float
     """Seconds for one command."""
     secrets: frozenset[str] = frozenset()
     offline: bool = False
     """Whether nothing may be fetched: what is not in a cache or a folder is missing then."""
+
+    @property
+    def folder(self) -> Path:
+        """The private folder."""
+        self.place.mkdir(mode=0o700, exist_ok=True)
+        return self.place
 
     def run(self, command: list[str], **environ: str) -> Completed:
         """Run a command in the private folder, with additions to the environment."""

@@ -259,7 +259,7 @@ def close_pack(out: Writer, folder: Path) -> bytes:
     """Write what belongs beside the members of a pack; their records in the central directory."""
     directory = b"".join(out.directory)
     (folder / _DIRECTORY).write_bytes(directory)
-    whole = [out.sha256.hexdigest(), hashlib.sha256(directory).hexdigest()]
+    whole = [out.sha256.hexdigest(), _seal(directory, out.count, out.unzipped), out.count, out.unzipped]
     (folder / _INDEX).write_text(json.dumps(whole), encoding="utf-8")
     return directory
 
@@ -268,15 +268,19 @@ def open_pack(folder: Path) -> Pack | None:
     """A pack that was written before; None when it is not there, or is not what was written."""
     try:
         whole = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        *_, count, unzipped = whole
         directory = (folder / _DIRECTORY).read_bytes()
         sha256, size = _hash(folder / CONTENT)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return None
-    if [sha256.hexdigest(), hashlib.sha256(directory).hexdigest()] != whole:
+    if [sha256.hexdigest(), _seal(directory, count, unzipped), count, unzipped] != whole:
         return None
-    sizes = [member.size for member, _ in _parse(directory)]
-    count, unzipped = len(sizes), sum(sizes)
     return Pack(folder=folder, sha256=sha256, directory=directory, size=size, count=count, unzipped=unzipped)
+
+
+def _seal(directory: bytes, count: object, unzipped: object) -> str:
+    """What tells that nothing beside the members was changed."""
+    return hashlib.sha256(f"{count} {unzipped}\n".encode() + directory).hexdigest()
 
 
 def _hash(path: Path) -> tuple[Any, int]:

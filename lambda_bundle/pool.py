@@ -21,7 +21,6 @@ from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Problem, strictly
 from lambda_bundle.freshness import Freshness, Inputs
 from lambda_bundle.jobs import Job
-from lambda_bundle.locking import lock_one
 from lambda_bundle.process import Children, Stopped, attended
 from lambda_bundle.result import Artifact, Locked, Progress, Result, Status
 from lambda_bundle.store import Store
@@ -225,6 +224,8 @@ def _one(run: Run, job: Job, *, fail_fast: bool) -> Result:
 
 def _lock(run: Run, job: Job, *, upgrade: bool) -> Locked:
     """The lock of one job, with whatever goes wrong in it as part of what is told."""
+    from lambda_bundle.locking import lock_one  # noqa: PLC0415 - only where locks are written
+
     began = time.monotonic()
     try:
         with run.slots, ExitStack() as stack:

@@ -84,7 +84,7 @@ class Provider:
         work = Work(
             children=self._children,
             environ=self._environ,
-            folder=Path(tempfile.mkdtemp(dir=self._folder)),
+            place=Path(tempfile.mkdtemp(dir=self._folder)),
             timeout=_TIMEOUT,
         )
         order = Order(wanted=wanted, target=needed, installer=self._backends.get("uv"), work=work)

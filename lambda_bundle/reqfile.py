@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
-from urllib.request import url2pathname
 
 from packaging import requirements as pep508
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
@@ -104,7 +103,7 @@ class Requirements:
         """The wheels on this machine that it names."""
         urls = (one.url for one in (*self.requirements, *self.constraints) if one.url)
         local = (urlsplit(url).path for url in urls if url.startswith("file:"))
-        return tuple(Path(url2pathname(path)) for path in local)
+        return tuple(Path(file_path(f"file:{path}")) for path in local)
 
 
 NO_REQUIREMENTS = Requirements(
@@ -563,6 +562,8 @@ def _wheel_name(line: _Line, place: str) -> str | None:
 
 def file_path(url: str) -> str:
     """The path in a file URL (RFC 8089), with the host of a Windows share."""
+    from urllib.request import url2pathname  # noqa: PLC0415 - it brings all of HTTP along
+
     path, host = url[len("file:") :], ""
     if path.startswith("//"):
         host, slash, path = path[2:].partition("/")

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lambda_bundle.binaries import inspect, is_of_interest
 from lambda_bundle.builder import NOTHING_LOCAL, Local
@@ -33,8 +33,7 @@ Known = dict[tuple[int, int, int, int], tuple[str, bytes]]
 are linked from a backend's cache, many sets have the same file."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A file of a dependency set."""
 
     size: int
@@ -114,15 +113,16 @@ def survey(
         write_record(folder, one, plain)
     records = [f"{one.info}/RECORD" for one in found]
     again = dict(zip(records, _look_at(str(folder), None, records), strict=True))
-    files = {path: again[path][0] if path in again else file for path, file in files.items()}
     files |= {path: file for path, (file, _) in again.items()}
     owners = {path: number for number, one in enumerate(found) for path in (*one.files, records[number])}
     worth = {path: folder / path for path, start in starts.items() if is_of_interest(path, start)}
+    names = sorted(files)
+    sizes, modes, hashes = zip(*(files[name] for name in names), strict=True) if names else ((), (), ())
     return {
-        "files": {
-            path: [file.size, file.mode, file.sha256, owners.get(path)]
-            for path, file in sorted(files.items())
-        },
+        # Columns: to take them in again is the first thing that many runs do.
+        "files": [names, sizes, modes, hashes, [owners.get(name) for name in names]],
+        "size": sum(sizes),
+        "folders": folders_of(names),
         "distributions": [asdict(replace(one, files={})) for one in found],
         "binaries": {path: asdict(binary) for path, binary in inspect(worth).items()},
         "shared": {
@@ -160,18 +160,18 @@ def _look(path: str, known: Known | None) -> tuple[File, bytes]:
 
 def of(facts: Mapping[str, Any], key: str, wheels: tuple[Wheel, ...]) -> DependencySet:
     """The set with these facts."""
-    files = {name: File(*fields) for name, (*fields, _) in facts["files"].items()}
+    names, sizes, modes, hashes, owners = facts["files"]
     return DependencySet(
         key=key,
         wheels=wheels,
-        files=files,
-        size=sum(file.size for file in files.values()),
-        hashes={name: file.sha256 for name, file in files.items()},
-        folders=folders_of(files),
+        files=dict(zip(names, map(File, sizes, modes, hashes), strict=True)),
+        size=facts["size"],
+        hashes=dict(zip(names, hashes, strict=True)),
+        folders=facts["folders"],
         distributions=tuple(
             Distribution(**{**row, "requires": tuple(row["requires"])}) for row in facts["distributions"]
         ),
-        owners={name: row[-1] for name, row in facts["files"].items() if row[-1] is not None},
+        owners={name: owner for name, owner in zip(names, owners, strict=True) if owner is not None},
         binaries={name: Binary.of(row) for name, row in facts["binaries"].items()},
         warnings=tuple(_shared(name, claims) for name, claims in facts["shared"].items()),
     )

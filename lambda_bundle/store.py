@@ -19,7 +19,6 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from lambda_bundle import __version__, sets
 from lambda_bundle.builder import NOTHING_LOCAL, Builder
@@ -34,7 +33,7 @@ from lambda_bundle.once import Once
 from lambda_bundle.orders import Order, digest
 from lambda_bundle.packing import Packer
 from lambda_bundle.process import mask
-from lambda_bundle.reqfile import Requirements
+from lambda_bundle.reqfile import Requirements, file_path
 from lambda_bundle.resolutions import Resolutions
 from lambda_bundle.sets import NOTHING, DependencySet, Known, stamps, survey
 from lambda_bundle.stage import Tree
@@ -348,7 +347,7 @@ class Store:
 def _with_built(wanted: Requirements, wheels: Sequence[Wheel]) -> Requirements:
     """The requirements with wheels that were built at hand: in a lock, and as folders to look into."""
     by_name = {wheel.name: wheel for wheel in wheels}
-    folders = tuple(str(Path(url2pathname(urlsplit(wheel.url).path)).parent) for wheel in wheels)
+    folders = tuple(str(Path(file_path(f"file:{urlsplit(wheel.url).path}")).parent) for wheel in wheels)
     return replace(
         wanted,
         candidates=tuple(

@@ -575,11 +575,11 @@ def test_nothing_is_left_in_temporary_folders(workshop: Workshop, wheelhouse: Wh
 
 
 def test_folder_of_a_job_goes_with_the_job(workshop: Workshop) -> None:
-    hook = "ls $LAMBDA_BUNDLE_ENTRY/../dist/.lambda-bundle-* > seen.txt"
+    hook = "ls -A $LAMBDA_BUNDLE_ENTRY/../dist/.lambda-bundle-* > seen.txt"
     workshop.declare({f"f{n}": {"hooks.before": [hook]} for n in range(5)})
     made = workshop.build(workers=1)
     for name, files in made.items():
-        assert [line.partition("-")[0] for line in files["seen.txt"].decode().split()] == [name]
+        assert [line.strip(".").partition("-")[0] for line in files["seen.txt"].decode().split()] == [name]
 
 
 def test_large_files(workshop: Workshop) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import socket
 import ssl
@@ -96,9 +95,9 @@ class Private:
 
     @property
     def kept(self) -> list[str]:
-        """The keys of what is in the cache."""
-        places = (self.root / "kept").rglob("*")
-        return sorted(path.name for path in places if re.fullmatch("[0-9a-f]{64}", path.name))
+        """The keys of the sets and packs in the cache."""
+        places = [path for kind in ("sets", "packs") for path in (self.root / "kept").glob(f"*/{kind}/*")]
+        return sorted(path.stem for path in places)
 
     @property
     def digests(self) -> dict[str, str]:

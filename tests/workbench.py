@@ -75,7 +75,7 @@ class Workbench:
         return Work(
             children=Children(),
             environ=self.environ,
-            folder=Path(tempfile.mkdtemp(prefix="work-", dir=self.folder)),
+            place=Path(tempfile.mkdtemp(prefix="work-", dir=self.folder)),
             timeout=120,
             secrets=frozenset() if wanted is None else wanted.secrets,
         )
