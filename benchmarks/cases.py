@@ -94,12 +94,10 @@ def deflate(bench: Bench) -> Iterator[Row]:
     repo = bench.repo(bench.n)
     repo.bundle()
     _install_sets(bench, repo)
-    compress = "python -m benchmarks.compress sets"
-    here = {"PYTHONPATH": str(Path(__file__).parents[1])}
     ours, threads, processes = bench.alternate(
         (BUNDLE, repo.compressed_anew),
-        (compress, lambda: bench.run(compress, environ=here)),
-        (f"{compress} --processes", lambda: bench.run(f"{compress} --processes", environ=here)),
+        (_COMPRESS, lambda: _compressed(bench)),
+        (f"{_COMPRESS} --processes", lambda: _compressed(bench, " --processes")),
     )
     for other, how in (threads, "threads of one process"), (processes, "one process for each CPU"):
         yield Row(
@@ -113,12 +111,26 @@ def deflate(bench: Bench) -> Iterator[Row]:
         )
 
 
+_COMPRESS = "python -m benchmarks.compress sets"
+
+
+def _compressed(bench: Bench, options: str = "") -> Sample:
+    """Compress every file below `sets`."""
+    return bench.run(f"{_COMPRESS}{options}", environ={"PYTHONPATH": str(Path(__file__).parents[1])})
+
+
 def _install_sets(bench: Bench, repo: Repo) -> None:
     """Install each distinct dependency set below `sets`."""
     bench.empty("sets")
     for one in {(one.deps, one.arch): one for one in repo.functions}.values():
         arguments = (one.machine, f"sets/{one.deps}-{one.arch}", f"n{repo.n}/{one.entry}/requirements.txt")
         bench.run(_INSTALL, *arguments)
+
+
+_UNION = (
+    "the sum of two installations of the union ($3), one for each architecture ($1), with one cache that is "
+    "empty at first"
+)
 
 
 def cold(bench: Bench) -> Iterator[Row]:
@@ -132,7 +144,11 @@ def cold(bench: Bench) -> Iterator[Row]:
         installed = [_union(bench, arch) for arch in MACHINES]
         return Sample(seconds=sum(one.seconds for one in installed), cpu=sum(one.cpu for one in installed))
 
-    ours, theirs = bench.alternate((BUNDLE, repo.cold), (_INSTALL, install))
+    repo.bundle()
+    _install_sets(bench, repo)
+    ours, theirs, packed = bench.alternate(
+        (BUNDLE, repo.cold), (_INSTALL, install), (_COMPRESS, lambda: _compressed(bench))
+    )
     bench.empty("cold")
     yield Row(
         case="cold",
@@ -142,8 +158,15 @@ def cold(bench: Bench) -> Iterator[Row]:
         limit=1.2,
         ours=ours,
         others=(theirs,),
-        note="the sum of two installations of the union ($3), one for each architecture ($1), with one cache "
-        "that is empty at first",
+        note=_UNION,
+    )
+    yield Row(
+        case="cold",
+        title=f"cold everything, N = {repo.n}, against the union and compressing each distinct set once",
+        figure=ratio(ours, theirs, packed),
+        ours=ours,
+        others=(theirs, packed),
+        note=_UNION,
     )
 
 

@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,6 +37,8 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _OFFSET = struct.Struct("<L")  # the last field of a record
 _BLOCK = 1 << 20
+_SMALL = 1 << 16
+"""Bytes that are copied once more in memory sooner than written by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Member:
 class Writer:
     """A zip in the making: hashed as it is written, with a central directory that grows beside it."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes] | FileIO) -> None:
         self._file = file
         self.sha256 = hashlib.sha256()
         self.size = 0
@@ -82,10 +85,14 @@ class Writer:
 
     def add(self, member: Member, data: bytes) -> None:
         """Append a member with its content as it is stored. Raises `BundleError` where no zip can hold it."""
-        self._check_room(len(data) + _LOCAL.size + len(member.name.encode()))
+        header = member.header
+        self._check_room(len(header) + len(data))
         self.directory.append(member.record(self.size))
-        self.write(member.header)
-        self.write(data)
+        if len(data) < _SMALL:
+            self.write(header + data)
+        else:
+            self.write(header)
+            self.write(data)
         self.count += 1
         self.unzipped += member.size
 
@@ -111,7 +118,9 @@ class Writer:
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
-        self._file.write(data)
+        rest = memoryview(data)
+        while rest:  # without a buffer, the system may take a part
+            rest = rest[self._file.write(rest) :]
         self.sha256.update(data)
         self.size += len(data)
 
@@ -121,7 +130,7 @@ class Item:
     """A file that is to become a member."""
 
     name: str
-    source: Path
+    source: str
     mode: int
     """On Lambda."""
     size: int
@@ -134,7 +143,7 @@ def items(tree: Tree) -> list[Item]:
     found = []
     for name, source in sorted(tree.items()):
         status = source.stat()
-        found.append(Item(name, source, lambda_mode(status.st_mode), status.st_size))
+        found.append(Item(name, str(source), lambda_mode(status.st_mode), status.st_size))
     return found
 
 
@@ -174,7 +183,8 @@ def deflate(one: Item) -> Content:
     """Compress a file. Raises `BundleError` for one that no zip can hold."""
     if one.size > MAX_BYTES:
         raise too_large("a file is more than the 4 GiB that a zip can hold")
-    content = one.source.read_bytes()
+    with open(one.source, "rb", buffering=0) as file:  # noqa: PTH123 - a Path for each of many files is slow
+        content = file.read()
     deflated = bytes(deflate_compress(content, LEVEL)) if content else b""
     method, data = (_DEFLATED, deflated) if len(deflated) < len(content) else (_STORED, content)
     return Content(method, zlib.crc32(content), len(content), data)

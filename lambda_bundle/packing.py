@@ -11,7 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lambda_bundle.members import CONTENT, Content, Item, Pack, Writer, close_pack, deflate
@@ -37,7 +37,31 @@ class _Place:
     size: int
 
 
-_Slot = Future[Content]
+@dataclass(slots=True)
+class _Task:
+    """Files that a thread compresses one after the other."""
+
+    files: list[tuple[Item, _Place | None]] = field(default_factory=list)
+    """Each with where it was written before."""
+    size: int = 0
+    done: Future[list[Content]] = field(default_factory=Future)
+
+    def add(self, one: Item, place: _Place | None) -> _Slot:
+        self.files.append((one, place))
+        self.size += one.size
+        return self.done, len(self.files) - 1
+
+    def run(self) -> None:
+        try:
+            self.done.set_result(
+                [deflate(one) if place is None else _read(one, place) for one, place in self.files]
+            )
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it must hear of it
+            self.done.set_exception(error)
+
+
+_Slot = tuple[Future[list[Content]], int]
+"""Where the compressed content of a file will be: the number of it in what a task makes."""
 
 
 class Packer:
@@ -54,12 +78,12 @@ class Packer:
 
         The members are in the order of the files. `check` is called before each; what it raises ends it.
         """
-        with (folder / CONTENT).open("wb") as file:
+        # Without a buffer: what was written, others may read there at once.
+        with (folder / CONTENT).open("wb", buffering=0) as file:
             out = Writer(file)
             for one, content in self._compressed(wanted):
                 check()
                 out.add(content.member(one), content.data)
-                file.flush()  # from now on, others may read it there
                 begin = out.size - len(content.data)
                 self._settle(one, content, begin, (folder, place))
         directory = close_pack(out, folder)
@@ -75,18 +99,13 @@ class Packer:
     def _compressed(self, wanted: Iterable[Item]) -> Iterator[tuple[Item, Content]]:
         """Each file with its compressed content, in their order; the work is begun ahead."""
         waiting: deque[tuple[Item, _Slot]] = deque()
-        task: list[tuple[Item, _Slot, _Place | None]] = []
-        ahead = size = 0
+        task, ahead = _Task(), 0
         try:
             for one in wanted:
-                slot, place, mine = self._slot(one)
-                waiting.append((one, slot))
+                waiting.append((one, self._slot(one, task)))
                 ahead += one.size
-                if mine:
-                    task.append((one, slot, place))
-                    size += one.size
-                if size >= _TASK or ahead > _AHEAD:  # nobody waits with work that is not begun
-                    task, size = self._begin(task), 0
+                if task.size >= _TASK or ahead > _AHEAD:  # nobody waits with work that is not begun
+                    task = self._begin(task)
                 while ahead > _AHEAD:
                     ahead -= waiting[0][0].size
                     yield self._next(waiting)
@@ -94,37 +113,33 @@ class Packer:
             while waiting:
                 yield self._next(waiting)
         finally:
-            for _, slot, _ in task:  # others may wait for what is not to be done any more
-                slot.cancel()
+            task.done.cancel()  # others may wait for what is not to be done any more
 
-    def _slot(self, one: Item) -> tuple[_Slot, _Place | None, bool]:
-        """Who compresses a file, or where that was written; and whether it is for us to begin."""
-        slot: _Slot = Future()
+    def _slot(self, one: Item, task: _Task) -> _Slot:
+        """Who compresses a file: another task, or this one."""
         if one.sha256 is None:
-            return slot, None, True
+            return task.add(one, None)
         with self._lock:
             known = self._known.get(one.sha256)
-            if isinstance(known, Future) and not known.cancelled():
-                return known, None, False
+            if isinstance(known, tuple) and not known[0].cancelled():
+                return known
             if isinstance(known, _Place):
-                return slot, known, True
-            self._known[one.sha256] = slot
-            return slot, None, True
+                return task.add(one, known)
+            slot = self._known[one.sha256] = task.add(one, None)
+            return slot
 
-    def _begin(
-        self, task: list[tuple[Item, _Slot, _Place | None]]
-    ) -> list[tuple[Item, _Slot, _Place | None]]:
-        """Begin the work; an empty list for what comes next."""
+    def _begin(self, task: _Task) -> _Task:
+        """Begin the work; an empty task for what comes next."""
         if self._pool is None:
-            _work(task)
+            task.run()
         else:
-            self._pool.submit(_work, task)
-        return []
+            self._pool.submit(task.run)
+        return _Task()
 
     def _next(self, waiting: deque[tuple[Item, _Slot]]) -> tuple[Item, Content]:
-        one, slot = waiting.popleft()
+        one, (done, number) = waiting.popleft()
         try:
-            return one, slot.result()
+            return one, done.result()[number]
         except CancelledError:  # by another pack, whose work has ended
             return one, deflate(one)
 
@@ -137,14 +152,6 @@ class Packer:
         with self._lock:
             if not isinstance(self._known.get(one.sha256), _Place):
                 self._known[one.sha256] = place
-
-
-def _work(task: list[tuple[Item, _Slot, _Place | None]]) -> None:
-    for one, slot, place in task:
-        try:
-            slot.set_result(deflate(one) if place is None else _read(one, place))
-        except BaseException as error:  # noqa: BLE001, PERF203 - whoever waits for it must hear of it
-            slot.set_exception(error)
 
 
 def _read(one: Item, place: _Place) -> Content:

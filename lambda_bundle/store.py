@@ -145,7 +145,7 @@ class Store:
             if pack is None:
                 source = self._source(found, order)
                 wanted = [
-                    Item(f"{prefix}{name}", source / name, file.mode, file.size, file.sha256)
+                    Item(f"{prefix}{name}", f"{source}/{name}", file.mode, file.size, file.sha256)
                     for name, file in found.files.items()
                 ]
                 wanted.sort(key=lambda one: one.name)

@@ -106,7 +106,7 @@ def test_what_packs_have_in_common_is_compressed_once(
         if number and at_once == 1:
             for one in wanted:
                 if one.name != f"{number}/own":
-                    one.source.unlink()
+                    Path(one.source).unlink()
         (tmp_path / f"pack{number}").mkdir()
         return packer.write(wanted, tmp_path / f"pack{number}", tmp_path / f"pack{number}", check=nothing)
 
@@ -189,7 +189,7 @@ def test_a_pack_that_is_given_up_blocks_nobody(tmp_path: Path, pool: ThreadPoolE
 
 def test_a_file_that_cannot_be_read_fails_its_pack(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
     wanted = ready(tmp_path / "a", SHARED)
-    wanted[50].source.unlink()
+    Path(wanted[50].source).unlink()
     with pytest.raises(FileNotFoundError):
         Packer(pool).write(wanted, tmp_path, tmp_path, check=nothing)
 
