@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -64,7 +64,6 @@ class Pip:
     """Resolve and install with the pip of some Python on the host."""
 
     name = "pip"
-    shares = False
 
     def __init__(self, command: tuple[str, ...]) -> None:
         self._command = command
@@ -101,6 +100,7 @@ class Pip:
         work: Work,
         *,
         linked: bool = False,  # noqa: ARG002 - pip has no unpacked wheels
+        at_hand: Collection[str] = (),  # noqa: ARG002 - pip's cache does as its index says
     ) -> None:
         """See `Installer.install`; pip fetches and checks the wheels, and they are unpacked here."""
         allowed = allowed_hashes(wanted)

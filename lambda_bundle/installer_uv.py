@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,6 @@ class Uv:
     """Resolve and install with the uv that is our own dependency."""
 
     name = "uv"
-    shares = True
-    """It locks the entries of its cache."""
 
     def __init__(self, command: str) -> None:
         self._command = command
@@ -81,18 +79,49 @@ class Uv:
         """See `Installer.resolve`."""
         refuse_misfits(wanted, target)
         allowed = allowed_hashes(wanted)
+        wheels = self._at_hand(wanted, target, work, unfit, allowed)
+        if wheels is None:
+            wheels = self._chosen(wanted, target, work, unfit, allowed)
+        _check_hashes(wheels, wanted, allowed)
+        return wheels
+
+    def _at_hand(
+        self,
+        wanted: Requirements,
+        target: Target,
+        work: Work,
+        unfit: tuple[Unfit, ...],
+        allowed: Mapping[str, tuple[str, ...]],
+    ) -> tuple[Wheel, ...] | None:
+        """What uv's cache alone resolves to, where every package is pinned: no index could say otherwise."""
+        pinned = {one.name for one in wanted.requirements if _PIN.fullmatch(one.specifier)}
+        if not all(one.name in pinned and one.url is None for one in wanted.requirements):
+            return None
+        _, found = self._compile(wanted, target, work, unfit, UV_OFFLINE="1")
+        if found is None or not all(one.name in pinned for one in found):
+            return None
+        wheels, misfits = pick(found, target, allowed)
+        return None if misfits else wheels
+
+    def _chosen(
+        self,
+        wanted: Requirements,
+        target: Target,
+        work: Work,
+        unfit: tuple[Unfit, ...],
+        allowed: Mapping[str, tuple[str, ...]],
+    ) -> tuple[Wheel, ...]:
+        """What uv resolves to, asked again until all that it chooses fits."""
         while True:
             completed, found = self._compile(wanted, target, work, unfit)
             if found is None:
                 raise self._diagnose(completed, wanted, target, work, unfit)
             wheels, misfits = pick(found, target, allowed)
             if not misfits:
-                break
+                return wheels
             unfit = (*unfit, *misfits)
             if any(one.hashes for one in misfits):
                 raise no_fit(misfits, wanted, target)
-        _check_hashes(wheels, wanted, allowed)
-        return wheels
 
     def install(
         self,
@@ -103,15 +132,34 @@ class Uv:
         work: Work,
         *,
         linked: bool = False,
+        at_hand: Collection[str] = (),
     ) -> None:
-        """See `Installer.install`; one command for each family of platforms."""
+        """See `Installer.install`; one command for each family of platforms.
+
+        Whatever an index says of how long its files are good, a wheel whose hash is known is not fetched
+        again when uv has it.
+        """
         reach = _reach(wanted.options, work)  # where a wheel is, is known, but not with which credentials
         allowed = allowed_hashes(wanted)
         for family, members in _families(wheels).items():
             place = _PERMISSIVE[family].format(machine=target.machine)
-            name = work.write(f"pylock.{family}.toml", _lock(members, allowed))
-            arguments = install_arguments(target, place, into, name, options=wanted.options, linked=linked)
-            completed = self._run(arguments, wanted, work, **reach)
+
+            def install(
+                some: Sequence[Wheel], place: str = place, family: str = family, **environ: str
+            ) -> Completed:
+                name = work.write(f"pylock.{family}.toml", _lock(some, allowed))
+                arguments = install_arguments(
+                    target, place, into, name, options=wanted.options, linked=linked
+                )
+                return self._run(arguments, wanted, work, **reach, **environ)
+
+            known = all(promised(wheel, allowed) for wheel in members)
+            if known and install(members, UV_OFFLINE="1").code == 0:
+                continue
+            there = [wheel for wheel in members if known and wheel.url in at_hand]
+            if there and install(there, UV_OFFLINE="1").code:
+                there = []
+            completed = install([wheel for wheel in members if wheel not in there])
             if completed.code:
                 raise _failure(completed, wanted)
 
@@ -170,6 +218,7 @@ class Uv:
         unfit: Iterable[Unfit],
         *,
         sources: Iterable[str] = (),
+        **environ: str,
     ) -> tuple[Completed, tuple[Candidates, ...] | None]:
         lines = [one.line for one in wanted.requirements]
         constraints = [*(one.line for one in wanted.constraints), *exclusions(unfit)]
@@ -185,6 +234,7 @@ class Uv:
             ],
             environments=[environment(target)],
             markers=target.markers,
+            **environ,
         )
 
     def _list(
@@ -211,6 +261,7 @@ class Uv:
         markers: Mapping[str, str] | None = None,
         constraints: Iterable[str] = (),
         environments: Iterable[str] = (),
+        **environ: str,
     ) -> tuple[Completed, tuple[Candidates, ...] | None]:
         lines = tuple(lines)
         work.write("requirements.in", [*index_lines(wanted.options), *lines])
@@ -220,7 +271,7 @@ class Uv:
         settings = ["[tool.uv]", f"environments = {json.dumps(list(environments))}", *wanted.options.uv]
         work.write("pyproject.toml", [*settings, *_pinned(lines, wanted.options)])
         (work.folder / "pylock.toml").unlink(missing_ok=True)
-        completed = self._run(arguments, wanted, work)
+        completed = self._run(arguments, wanted, work, **environ)
         if completed.code:
             return completed, None
         return completed, tuple(_candidates(work.folder / "pylock.toml", markers))
@@ -272,6 +323,7 @@ class Uv:
         return match["version"] if match else None
 
 
+_PIN = re.compile(r"===?[^,*]+")
 _OFFLINE = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*) (?:was|were) not found in the cache"
     r"|Network connectivity is disabled(?:.*? found in the cache(?: for)?: `?(?P<url>[^`\s]+))?"

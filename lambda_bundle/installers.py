@@ -7,7 +7,7 @@ it runs carries `ONLY_BINARY`: nothing is ever built.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,10 +104,6 @@ class Installer(Protocol):
     def name(self) -> str:
         """The word for it in `bundles.toml`."""
 
-    @property
-    def shares(self) -> bool:
-        """Whether of several of its processes that want a file at the same time, one fetches it for all."""
-
     def resolve(
         self, wanted: Requirements, target: Target, work: Work, unfit: tuple[Unfit, ...]
     ) -> tuple[Wheel, ...]:
@@ -125,10 +121,12 @@ class Installer(Protocol):
         work: Work,
         *,
         linked: bool = False,
+        at_hand: Collection[str] = (),
     ) -> None:
         """Install exactly these wheels into an empty folder. Raises `BundleError`.
 
         With `linked`, files may be hard links into the backend's own cache: whoever asks for that only reads.
+        `at_hand` are the URLs of wheels that the backend has fetched in this run already.
         """
 
     def sdist(

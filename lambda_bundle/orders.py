@@ -103,9 +103,18 @@ class Order:
         except Wheelless as error:
             return error
 
-    def install(self, wheels: Iterable[Wheel], folder: Path, *, linked: bool = False) -> None:
-        """Install some of the wheels that it resolves to; `linked` as in `Installer.install`."""
-        self.installer.install(tuple(wheels), self.wanted, self.target, folder, self.work, linked=linked)
+    def install(
+        self,
+        wheels: Iterable[Wheel],
+        folder: Path,
+        *,
+        linked: bool = False,
+        at_hand: frozenset[str] = frozenset(),
+    ) -> None:
+        """Install some of the wheels that it resolves to; for the rest see `Installer.install`."""
+        self.installer.install(
+            tuple(wheels), self.wanted, self.target, folder, self.work, linked=linked, at_hand=at_hand
+        )
 
 
 def digest(parts: list[Any]) -> str:

@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
@@ -281,8 +281,8 @@ class Store:
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             folder = scratch / _TREE
             folder.mkdir()
-            with nullcontext() if order.installer.shares else self._single_flight(wheels):
-                order.install(wheels, folder, linked=not lasting)
+            with self._single_flight(wheels) as at_hand:
+                order.install(wheels, folder, linked=not lasting, at_hand=at_hand)
             facts = self._look_through(folder, wheels, order)
             self._cache.write(self._cache.path("sets", f"{key}.json"), facts)
             found = sets.of(facts, key, wheels)
@@ -327,20 +327,25 @@ class Store:
             yield
 
     @contextmanager
-    def _single_flight(self, wheels: Iterable[Wheel]) -> Iterator[None]:
-        """Hold every wheel that nobody has fetched yet, so that no other thread fetches it meanwhile."""
+    def _single_flight(self, wheels: Iterable[Wheel]) -> Iterator[frozenset[str]]:
+        """Hold every wheel that nobody has fetched yet, so that no other thread fetches it meanwhile.
+
+        Gives the URLs of those that were fetched before.
+        """
         urls = sorted({wheel.url for wheel in wheels})
         with ExitStack() as held:
             # In one order everywhere: two threads that wait for each other would wait for ever.
+            fetched = set()
             for url in urls:
                 with self._lock:
                     lock = self._fetching.setdefault(url, threading.Lock())
                 lock.acquire()
                 if url in self._fetched:
+                    fetched.add(url)
                     lock.release()
                 else:
                     held.callback(lock.release)
-            yield
+            yield frozenset(fetched)
             self._fetched.update(urls)
 
 
