@@ -26,7 +26,7 @@ _AHEAD = 1 << 25
 class _Place:
     """Where the compressed content of a file is: in a pack of this run."""
 
-    folders: tuple[Path, Path]
+    files: tuple[str, str]
     """That of the pack while it is written, and when it is in its place."""
     begin: int
     packed: int
@@ -81,11 +81,12 @@ class Packer:
         # Without a buffer: what was written, others may read there at once.
         with (folder / CONTENT).open("wb", buffering=0) as file:
             out = Writer(file)
+            files = str(folder / CONTENT), str(place / CONTENT)
             for one, content in self._compressed(wanted):
                 check()
                 out.add(content.member(one), content.data)
                 begin = out.size - len(content.data)
-                self._settle(one, content, begin, (folder, place))
+                self._settle(one, content, begin, files)
         directory = close_pack(out, folder)
         return Pack(
             folder=place,
@@ -143,12 +144,12 @@ class Packer:
         except CancelledError:  # by another pack, whose work has ended
             return one, deflate(one)
 
-    def _settle(self, one: Item, content: Content, begin: int, folders: tuple[Path, Path]) -> None:
+    def _settle(self, one: Item, content: Content, begin: int, files: tuple[str, str]) -> None:
         """Let go of what is written: from now on it is read where it is."""
         if one.sha256 is None:
             return
         check = zlib.crc32(content.data)
-        place = _Place(folders, begin, len(content.data), check, content.method, content.crc, content.size)
+        place = _Place(files, begin, len(content.data), check, content.method, content.crc, content.size)
         with self._lock:
             if not isinstance(self._known.get(one.sha256), _Place):
                 self._known[one.sha256] = place
@@ -156,9 +157,9 @@ class Packer:
 
 def _read(one: Item, place: _Place) -> Content:
     """What was compressed before; compressed again where it is not to be found any more."""
-    for folder in place.folders:
+    for file in place.files:
         try:
-            with (folder / CONTENT).open("rb") as packed:
+            with open(file, "rb", buffering=0) as packed:  # noqa: PTH123 - a Path for each of many files is slow
                 packed.seek(place.begin)
                 data = packed.read(place.packed)
         except OSError:

@@ -58,16 +58,23 @@ def _read(contents: Mapping[str, bytes], target: Target, desk: Desk) -> dict[str
             found[path] = Reading(fault=Fault(said=str(error)))
     if not texts:
         return found
-    doubtful = {path: text for path, text in texts.items() if not is_certain(text, target, HOST)}
-    if not doubtful:
-        return {**found, **{path: _read_text(text, target) for path, text in texts.items()}}
-    with tempfile.TemporaryDirectory(dir=desk.scratch) as folder, ThreadPoolExecutor(1) as beside:
-        checking = beside.submit(
-            check, doubtful, target, children=desk.children, environ=desk.environ, folder=Path(folder)
-        )
+    if is_certain(target, HOST):
         found |= {path: _read_text(text, target) for path, text in texts.items()}
-        found |= {path: Reading(fault=fault) for path, fault in checking.result().items()}
-    return found
+        texts = {path: text for path, text in texts.items() if found[path].source is None}
+        return {**found, **_faults(texts, target, desk)}
+    with ThreadPoolExecutor(1) as beside:
+        faults = beside.submit(_faults, texts, target, desk)
+        found |= {path: _read_text(text, target) for path, text in texts.items()}
+        return {**found, **faults.result()}
+
+
+def _faults(texts: Mapping[str, str], target: Target, desk: Desk) -> dict[str, Reading]:
+    """What ruff refuses."""
+    if not texts:
+        return {}
+    with tempfile.TemporaryDirectory(dir=desk.scratch) as folder:
+        found = check(texts, target, children=desk.children, environ=desk.environ, folder=Path(folder))
+    return {path: Reading(fault=fault) for path, fault in found.items()}
 
 
 def _read_text(text: str, target: Target) -> Reading:

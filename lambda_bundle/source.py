@@ -77,7 +77,7 @@ def read(text: str, target: Target, host: tuple[int, int]) -> Source:
         with _LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text, feature_version=min(target.version, host))
-            if _REFUSED.search(text):
+            if is_certain(target, host) or _REFUSED.search(text):
                 compile(tree, "<source>", "exec", dont_inherit=True)
     except SyntaxError as error:
         raise Unread(error.msg, error.lineno) from None
@@ -88,21 +88,13 @@ def read(text: str, target: Target, host: tuple[int, int]) -> Source:
     return reader.source()
 
 
-def is_certain(text: str, target: Target, host: tuple[int, int]) -> bool:
-    """Whether the target's Python parses a module for certain, as the host's, of this version, compiles it.
+def is_certain(target: Target, host: tuple[int, int]) -> bool:
+    """Whether a module that `read` accepts is one that the target's Python parses.
 
-    Since Python 3.10 nothing that compiled has become an error in a later version. What the host refuses may
-    be newer than it, and what an older target refuses it does not know.
+    Since Python 3.10 nothing that compiled has become an error in a later version. What the host, of this
+    version, refuses may be newer than it, and what an older target refuses it does not know.
     """
-    if not _SETTLED <= host <= target.version:
-        return False
-    try:
-        with _LOCK, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(text, "<source>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
+    return _SETTLED <= host <= target.version
 
 
 @dataclass
