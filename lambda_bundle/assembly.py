@@ -345,11 +345,12 @@ class Assembly:
 
     def _write_zip(self, path: Path, contents: Contents) -> Archived:
         prefix, check = self._job.prefix, self._run.children.check
-        packs = [
-            self._run.store.pack(share.found, share.order, f"{prefix}{share.site}", check)
-            for share in contents.shares
-            if share.kept
-        ]
+        with self._run.waiting():
+            packs = [
+                self._run.store.pack(share.found, share.order, f"{prefix}{share.site}", check)
+                for share in contents.shares
+                if share.kept
+            ]
         without = frozenset(
             f"{prefix}{share.site}{name}" for share in contents.shares if share.kept for name in share.changed
         )

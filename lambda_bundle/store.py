@@ -61,6 +61,8 @@ class Store:
         self._looked_at: Known = {}
         self._passing: dict[str, Path] = {}
         """Folders with sets that were installed to be read, and only for this run."""
+        self._packed: dict[Path, Pack] = {}
+        """What was compressed in this run."""
         self._making: dict[str, threading.Lock] = {}
 
     @property
@@ -109,7 +111,8 @@ class Store:
         """One file of a set; `prefix` is that of the pack which the caller will want, if any."""
         folder = self._passing.get(found.key)
         if folder is not None:
-            return (folder / path).read_bytes()
+            with suppress(FileNotFoundError):  # it goes as soon as there is a pack
+                return (folder / path).read_bytes()
         pack = self._kept_pack(found, prefix)
         content = None if pack is None else pack.read(f"{prefix}{path}")
         return self.tree(found, order)[path].read_bytes() if content is None else content
@@ -129,12 +132,18 @@ class Store:
         for folder in self._passing.values():
             shutil.rmtree(folder.parent, ignore_errors=True)
 
+    def _clear(self, key: str) -> None:
+        """Remove what nobody reads any more, while others work."""
+        folder = None if self._deflating is None else self._passing.pop(key, None)
+        if folder is not None and self._deflating is not None:
+            self._deflating.submit(shutil.rmtree, folder.parent, ignore_errors=True)
+
     def _pack_path(self, found: DependencySet, prefix: str) -> Path:
         return self._cache.path("packs", digest([found.key, prefix, compressor()]))
 
     def _kept_pack(self, found: DependencySet, prefix: str) -> Pack | None:
         path = self._pack_path(found, prefix)
-        return self._once.get("pack", path.name, lambda: open_pack(path))
+        return self._packed.get(path) or self._once.get("pack", path.name, lambda: open_pack(path))
 
     def _write_pack(
         self, found: DependencySet, order: Order, prefix: str, path: Path, check: Callable[[], None]
@@ -151,6 +160,8 @@ class Store:
                 wanted.sort(key=lambda one: one.name)
                 pack = self._packer.write(wanted, folder, path, check=check)
                 self._cache.keep(folder, path)
+                self._packed[path] = pack
+                self._clear(found.key)
         return pack
 
     def _source(self, found: DependencySet, order: Order) -> Path:
