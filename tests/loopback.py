@@ -37,6 +37,8 @@ class Index:
     """What every request must have in its query: token=…"""
     moved: Mapping[str, str] = field(default_factory=dict)
     """Where requests are sent on to, by path; what is not moved is answered."""
+    lasting: bool = True
+    """Whether it says that files never change."""
     delay: float = 0.0
     """Seconds that a file takes."""
     asked: Counter[str] = field(default_factory=Counter)
@@ -98,7 +100,7 @@ def serving(index: Index, tls: ssl.SSLContext | None = None) -> Iterator[str]:
                 self.send_header("Location", body.decode())
             kind = "application/zip" if self.path.partition("?")[0].endswith(".whl") else "application/gzip"
             self.send_header("Content-Type", "text/html" if self.path.endswith("/") else kind)
-            if self.path.startswith("/files/"):
+            if index.lasting and self.path.startswith("/files/"):
                 self.send_header("Cache-Control", "max-age=365000000, immutable, public")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from loopback import Index, serving
@@ -213,6 +214,55 @@ def test_every_file_is_fetched_once(backend: str, shared: Shared) -> None:
         assert {f"{one}.py" for one in requires} <= dependencies.files.keys()
     assert index.fetched == {f"{name}-1.0-py3-none-any.whl": 1 for name in "abcdwxyz"}
     assert shared.built == len(sets)
+
+
+def online(shared: Shared, names: str, **how: Any) -> tuple[Index, Wheelhouse]:
+    """An index with a wheel of each name."""
+    served = Wheelhouse(shared.bench.folder / "served")
+    served.folder.mkdir()
+    for name in names:
+        served.wheel(name, files={f"{name}.py": name * 100_000})
+    return Index(folder=served.folder, **how), served
+
+
+def test_every_file_is_fetched_once_whatever_the_index_says(shared: Shared) -> None:
+    """One that says nothing of how long its files are good would have uv fetch them for each set."""
+    index, _ = online(shared, "wxyz", lasting=False, delay=0.2)
+    sets = ["wxy", "xyz", "wz", "yz"]
+    with serving(index) as host:
+        text = "--index-url http://{host}/simple\n{lines}\n"
+        wanted = [
+            shared.bench.requirements(text.format(host=host, lines="\n".join(names)), PY313) for names in sets
+        ]
+        for number in range(2):
+            for found, names in zip(shared.ask_all(wanted), sets, strict=True):
+                assert isinstance(found, DependencySet)
+                assert {wheel.name for wheel in found.wheels} == set(names)
+            assert index.fetched == {f"{name}-1.0-py3-none-any.whl": 1 for name in "wxyz"}
+            with ThreadPoolExecutor(4) as pool:  # what is kept is gone, and uv has its cache
+                shared.store = Store(Cache(shared.bench.folder / f"another {number}"), pool)
+                for one, names in zip(wanted, sets, strict=True):
+                    found = shared.ask(one)
+                    assert isinstance(found, DependencySet)
+                    assert {wheel.name for wheel in found.wheels} == set(names)
+
+
+@pytest.mark.parametrize(("lines", "again"), [("a==1.0\nx==1.0", False), ("a==1.0", True), ("a\nx", True)])
+def test_an_index_is_asked_again_for_what_is_not_pinned(shared: Shared, lines: str, *, again: bool) -> None:
+    index, served = online(shared, "x")
+    served.wheel("a", requires=["x"])
+    with serving(index) as host:
+        wanted = shared.bench.requirements(f"--index-url http://{host}/simple\n{lines}\n", PY313)
+        assert isinstance(shared.ask(wanted), DependencySet)
+        before = dict(index.asked)
+        served.wheel("x", "2.0")
+        with ThreadPoolExecutor(1) as pool:
+            shared.store = Store(Cache(shared.bench.folder / "another"), pool)
+            found = shared.ask(wanted)
+    assert isinstance(found, DependencySet)
+    versions = {wheel.name: wheel.version for wheel in found.wheels}
+    assert versions == {"a": "1.0", "x": "2.0" if again else "1.0"}
+    assert (dict(index.asked) != before) == again
 
 
 def test_wheel_that_could_not_be_fetched_blocks_nobody(shared: Shared) -> None:
