@@ -159,4 +159,11 @@ def _row(repo: Repo, peer: Peer, state: str, times: list[Timed] | None = None, n
     if times is None:
         return Row(case="peers", title=title, note=note)
     ours, theirs = times
-    return Row(case="peers", title=title, figure=theirs.best / ours.best, ours=ours, others=(theirs,))
+    return Row(
+        case="peers",
+        title=title,
+        figure=theirs.best / ours.best,
+        middle=theirs.middle / ours.middle,
+        ours=ours,
+        others=(theirs,),
+    )

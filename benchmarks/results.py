@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 from benchmarks.measure import Sample
@@ -37,6 +38,11 @@ class Timed:
         """Seconds of the fastest run: what others did to the machine meanwhile can only have added some."""
         return min(self.seconds)
 
+    @property
+    def middle(self) -> float:
+        """Seconds of the run in the middle."""
+        return median(self.seconds)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -47,6 +53,8 @@ class Row:
     title: str
     figure: float | None = None
     """None when there is none; the note says why."""
+    middle: float | None = None
+    """A ratio once more, by the runs in the middle instead of the fastest."""
     unit: str = "\N{MULTIPLICATION SIGN}"
     bound: Literal["≤", "≥"] | None = None
     limit: float | None = None
@@ -98,7 +106,7 @@ def read(path: Path) -> tuple[Machine, list[Row]]:
     return machine, rows
 
 
-_COLUMNS = ("case", "figure", "target", "met", "ours", "compared with", "load before")
+_COLUMNS = ("case", "figure", "target", "met", "by medians", "ours", "compared with", "load before")
 
 
 def markdown(machine: Machine, rows: Iterable[Row]) -> str:
@@ -122,6 +130,7 @@ def _cells(row: Row, notes: list[str]) -> Iterator[str]:
     yield f"{_number(row.figure)} {row.unit}" if row.figure is not None else row.note
     yield f"{row.bound} {row.limit:g} {row.unit}" if row.limit is not None else ""
     yield {True: "yes", False: "**no**", None: ""}[row.met]
+    yield f"{_number(row.middle)} {row.unit}" if row.middle is not None else ""
     yield _shown(row.ours) if row.ours else ""
     yield " + ".join(map(_shown, row.others))
     yield row.load

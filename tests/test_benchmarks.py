@@ -150,31 +150,32 @@ ROWS: dict[str, tuple[dict[str, Any], list[str]]] = {
             figure=1.234,
             bound="≤",
             limit=1.5,
+            middle=1.5678,
             ours=timed("ours", 3.3, 2.25),
             others=[timed("cp", 1.5), timed("list", 0.125, 0.5)],
         ),
-        ["warm", "1.23 ×", "≤ 1.5 ×", "yes", "`ours` 2.25 s", "`cp` 1.5 s + `list` 0.125 s"],  # noqa: RUF001
+        ["warm", "1.23 ×", "≤ 1.5 ×", "yes", "1.57 ×", "`ours` 2.25 s", "`cp` 1.5 s + `list` 0.125 s"],  # noqa: RUF001
     ),
     "a target that is missed": (
         row(figure=0.61, unit="s", bound="≤", limit=0.5, ours=timed("ours", 0.61)),
-        ["warm", "0.61 s", "≤ 0.5 s", "**no**", "`ours` 0.61 s", ""],
+        ["warm", "0.61 s", "≤ 0.5 s", "**no**", "", "`ours` 0.61 s", ""],
     ),
     "at least": (
         row(figure=49.9, bound="≥", limit=50),
-        ["warm", "49.9 ×", "≥ 50 ×", "**no**", "", ""],  # noqa: RUF001
+        ["warm", "49.9 ×", "≥ 50 ×", "**no**", "", "", ""],  # noqa: RUF001
     ),
-    "no target": (row(figure=1234.5, unit="MB"), ["warm", "1234 MB", "", "", "", ""]),
+    "no target": (row(figure=1234.5, unit="MB"), ["warm", "1234 MB", "", "", "", "", ""]),
     "a pipe in a command": (
         row(figure=1, ours=timed("a | b", 1)),
-        ["warm", "1 ×", "", "", r"`a \| b` 1 s", ""],  # noqa: RUF001
+        ["warm", "1 ×", "", "", "", r"`a \| b` 1 s", ""],  # noqa: RUF001
     ),
     "a peer that is not there": (
         row(note="not installed: sam"),
-        ["warm", "not installed: sam", "", "", "", ""],
+        ["warm", "not installed: sam", "", "", "", "", ""],
     ),
     "a note goes below": (
         row(figure=2, note="a sample"),
-        ["warm (1)", "2 ×", "", "", "", ""],  # noqa: RUF001
+        ["warm (1)", "2 ×", "", "", "", "", ""],  # noqa: RUF001
     ),
 }
 
