@@ -141,25 +141,22 @@ class Uv:
         """
         reach = _reach(wanted.options, work)  # where a wheel is, is known, but not with which credentials
         allowed = allowed_hashes(wanted)
-        for family, members in _families(wheels).items():
+
+        def attempt(family: str, some: Sequence[Wheel], **environ: str) -> Completed:
             place = _PERMISSIVE[family].format(machine=target.machine)
+            name = work.write(f"pylock.{family}.toml", _lock(some, allowed))
+            arguments = install_arguments(target, place, into, name, options=wanted.options, linked=linked)
+            return self._run(arguments, wanted, work, **reach, **environ)
 
-            def install(
-                some: Sequence[Wheel], place: str = place, family: str = family, **environ: str
-            ) -> Completed:
-                name = work.write(f"pylock.{family}.toml", _lock(some, allowed))
-                arguments = install_arguments(
-                    target, place, into, name, options=wanted.options, linked=linked
-                )
-                return self._run(arguments, wanted, work, **reach, **environ)
-
-            known = all(promised(wheel, allowed) for wheel in members)
-            if known and install(members, UV_OFFLINE="1").code == 0:
+        for family, members in _families(wheels).items():
+            certain = all(promised(wheel, allowed) for wheel in members)
+            if certain and attempt(family, members, UV_OFFLINE="1").code == 0:
                 continue
-            there = [wheel for wheel in members if known and wheel.url in at_hand]
-            if there and install(there, UV_OFFLINE="1").code:
-                there = []
-            completed = install([wheel for wheel in members if wheel not in there])
+            there = [wheel for wheel in members if certain and wheel.url in at_hand]
+            rest = [wheel for wheel in members if wheel not in there]
+            if not there or not rest or attempt(family, there, UV_OFFLINE="1").code:
+                rest = members
+            completed = attempt(family, rest)
             if completed.code:
                 raise _failure(completed, wanted)
 

@@ -139,7 +139,7 @@ class Item:
 
 
 def items(tree: Tree) -> list[Item]:
-    """The files of a tree, in the order of the names. Raises `BundleError` for one that no zip can hold."""
+    """The files of a tree, in the order of the names."""
     found = []
     for name, source in sorted(tree.items()):
         status = source.stat()

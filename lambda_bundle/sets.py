@@ -101,7 +101,7 @@ def survey(
 ) -> dict[str, Any]:
     """Read every file of an installed set, and write its RECORDs; the facts, as JSON can hold them.
 
-    `paths` are all files, sorted. Their order is kept. `known` is added to.
+    `paths` are all files. `known` is added to.
     """
     run = map if pool is None else pool.map
     parts = [paths[begin : begin + _CHUNK] for begin in range(0, len(paths), _CHUNK)]

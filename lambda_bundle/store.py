@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -61,8 +62,6 @@ class Store:
         self._looked_at: Known = {}
         self._passing: dict[str, Path] = {}
         """Folders with sets that were installed to be read, and only for this run."""
-        self._packed: dict[Path, Pack] = {}
-        """What was compressed in this run."""
         self._making: dict[str, threading.Lock] = {}
 
     @property
@@ -111,8 +110,7 @@ class Store:
         """One file of a set; `prefix` is that of the pack which the caller will want, if any."""
         folder = self._passing.get(found.key)
         if folder is not None:
-            with suppress(FileNotFoundError):  # it goes as soon as there is a pack
-                return (folder / path).read_bytes()
+            return (folder / path).read_bytes()
         pack = self._kept_pack(found, prefix)
         content = None if pack is None else pack.read(f"{prefix}{path}")
         return self.tree(found, order)[path].read_bytes() if content is None else content
@@ -129,21 +127,16 @@ class Store:
 
     def close(self) -> None:
         """Remove what was there for this run only."""
-        for folder in self._passing.values():
-            shutil.rmtree(folder.parent, ignore_errors=True)
-
-    def _clear(self, key: str) -> None:
-        """Remove what nobody reads any more, while others work."""
-        folder = None if self._deflating is None else self._passing.pop(key, None)
-        if folder is not None and self._deflating is not None:
-            self._deflating.submit(shutil.rmtree, folder.parent, ignore_errors=True)
+        run = map if self._deflating is None else self._deflating.map
+        # Not sooner: whoever writes a pack with another prefix reads there, too.
+        list(run(partial(shutil.rmtree, ignore_errors=True), [one.parent for one in self._passing.values()]))
 
     def _pack_path(self, found: DependencySet, prefix: str) -> Path:
         return self._cache.path("packs", digest([found.key, prefix, compressor()]))
 
     def _kept_pack(self, found: DependencySet, prefix: str) -> Pack | None:
         path = self._pack_path(found, prefix)
-        return self._packed.get(path) or self._once.get("pack", path.name, lambda: open_pack(path))
+        return self._once.get("pack", path.name, lambda: open_pack(path))
 
     def _write_pack(
         self, found: DependencySet, order: Order, prefix: str, path: Path, check: Callable[[], None]
@@ -160,8 +153,6 @@ class Store:
                 wanted.sort(key=lambda one: one.name)
                 pack = self._packer.write(wanted, folder, path, check=check)
                 self._cache.keep(folder, path)
-                self._packed[path] = pack
-                self._clear(found.key)
         return pack
 
     def _source(self, found: DependencySet, order: Order) -> Path:
