@@ -46,8 +46,12 @@ class Distribution:
 
 def distributions(folder: Path) -> tuple[Distribution, ...]:
     """Every distribution installed into the folder, by name."""
-    found = (_read(info) for info in folder.glob("*.dist-info") if info.is_dir())
-    return tuple(sorted(found, key=lambda distribution: distribution.name))
+    return tuple(sorted((_read(info) for info in folder.glob("*.dist-info") if info.is_dir()), key=order_of))
+
+
+def order_of(distribution: Distribution) -> tuple[str, str]:
+    """What distributions are sorted by."""
+    return distribution.name, distribution.info
 
 
 def contested(found: tuple[Distribution, ...]) -> dict[str, tuple[Distribution, ...]]:

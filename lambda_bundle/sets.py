@@ -19,7 +19,7 @@ from lambda_bundle.builder import NOTHING_LOCAL, Local
 from lambda_bundle.copies import lambda_mode
 from lambda_bundle.elf import Binary
 from lambda_bundle.errors import Code, Problem, Where
-from lambda_bundle.installed import Distribution, write_record
+from lambda_bundle.installed import Distribution, contested, order_of, write_record
 from lambda_bundle.lock import Wheel
 from lambda_bundle.stage import file_mode, folders_of
 
@@ -27,10 +27,6 @@ _BLOCK = 1 << 20
 _CHUNK = 64
 """How many files a thread looks at in one go."""
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-
-Known = dict[tuple[int, int, int, int], tuple[str, bytes]]
-"""The SHA-256 and the first bytes of files with several links, by device, number, size and time: where wheels
-are linked from a backend's cache, many sets have the same file."""
 
 
 class File(NamedTuple):
@@ -86,36 +82,72 @@ class DependencySet:
 NOTHING = DependencySet(files={}, hashes={}, folders={})
 """What a function without requirements gets."""
 
-Claims = Mapping[str, tuple[Distribution, ...]]
-"""Paths that several distributions bring with different content; the last of them has it."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What one distribution brought into a folder of installed wheels."""
+
+    folder: Path
+    distribution: Distribution | None
+    """With its files. None: no distribution says that these are its own."""
+    files: Mapping[str, File]
+    binaries: Mapping[str, Mapping[str, Any]]
+    """What is known of the binaries among them, as JSON can hold it."""
 
 
 def survey(
-    folder: Path,
-    paths: Sequence[str],
-    found: Sequence[Distribution],
-    claims: Claims,
-    *,
-    pool: Executor | None = None,
-    known: Known | None = None,
-) -> dict[str, Any]:
-    """Read every file of an installed set, and write its RECORDs; the facts, as JSON can hold them.
-
-    `paths` are all files. `known` is added to.
-    """
+    folder: Path, paths: Sequence[str], found: Sequence[Distribution], *, pool: Executor | None = None
+) -> tuple[Piece, ...]:
+    """Read every file of installed wheels, and write their RECORDs; `paths` are all files."""
     run = map if pool is None else pool.map
     parts = [paths[begin : begin + _CHUNK] for begin in range(0, len(paths), _CHUNK)]
-    looks = [look for part in run(partial(_look_at, str(folder), known), parts) for look in part]
+    looks = [look for part in run(partial(_look_at, str(folder)), parts) for look in part]
     files = {path: file for path, (file, _) in zip(paths, looks, strict=True)}
-    starts = {path: start for path, (_, start) in zip(paths, looks, strict=True)}
+    worth = {
+        path: folder / path
+        for path, (_, start) in zip(paths, looks, strict=True)
+        if is_of_interest(path, start)
+    }
     plain = {path: (file.size, file.sha256) for path, file in files.items()}
     for one in found:
         write_record(folder, one, plain)
     records = [f"{one.info}/RECORD" for one in found]
-    again = dict(zip(records, _look_at(str(folder), None, records), strict=True))
+    again = dict(zip(records, _look_at(str(folder), records), strict=True))
     files |= {path: file for path, (file, _) in again.items()}
-    owners = {path: number for number, one in enumerate(found) for path in (*one.files, records[number])}
-    worth = {path: folder / path for path, start in starts.items() if is_of_interest(path, start)}
+    binaries = {path: asdict(binary) for path, binary in inspect(worth).items()}
+    theirs = [(one, {*one.files, record}) for one, record in zip(found, records, strict=True)]
+    loose = files.keys() - {path for _, claimed in theirs for path in claimed}
+    return tuple(
+        Piece(
+            folder=folder,
+            distribution=one,
+            files={path: files[path] for path in claimed if path in files},
+            binaries={path: binaries[path] for path in claimed if path in binaries},
+        )
+        for one, claimed in [*theirs, *([(None, loose)] if loose else [])]
+    )
+
+
+def is_clear(pieces: Sequence[Piece]) -> bool:
+    """Whether every file is of one distribution, and of no other."""
+    claimed = sum(len(piece.files) for piece in pieces)
+    said = {path for piece in pieces for path in piece.files}
+    return claimed == len(said) and all(piece.distribution for piece in pieces)
+
+
+def located(pieces: Iterable[Piece]) -> dict[str, str]:
+    """Where each file of a set is."""
+    return {path: f"{piece.folder}/{path}" for piece in pieces for path in piece.files}
+
+
+def facts(pieces: Sequence[Piece]) -> dict[str, Any]:
+    """What is known of the set that they are together, as JSON can hold it."""
+    theirs = [(piece.distribution, piece) for piece in pieces if piece.distribution is not None]
+    theirs.sort(key=lambda one: order_of(one[0]))
+    found = tuple(one for one, _ in theirs)
+    files = {path: file for piece in pieces for path, file in piece.files.items()}
+    owners = {path: number for number, (_, piece) in enumerate(theirs) for path in piece.files}
+    binaries = {path: binary for piece in pieces for path, binary in piece.binaries.items()}
     names = sorted(files)
     sizes, modes, hashes = zip(*(files[name] for name in names), strict=True) if names else ((), (), ())
     return {
@@ -124,38 +156,32 @@ def survey(
         "size": sum(sizes),
         "folders": folders_of(names),
         "distributions": [asdict(replace(one, files={})) for one in found],
-        "binaries": {path: asdict(binary) for path, binary in inspect(worth).items()},
+        "binaries": dict(sorted(binaries.items())),
         "shared": {
-            path: [f"{one.name} {one.version}" for one in owners_of]
-            for path, owners_of in claims.items()
+            path: [f"{one.name} {one.version}" for one in claims]
+            for path, claims in contested(found).items()
             if path in files
         },
     }
 
 
-def _look_at(root: str, known: Known | None, paths: Iterable[str]) -> list[tuple[File, bytes]]:
-    return [_look(f"{root}/{path}", known) for path in paths]
+def _look_at(root: str, paths: Iterable[str]) -> list[tuple[File, bytes]]:
+    return [_look(f"{root}/{path}") for path in paths]
 
 
-def _look(path: str, known: Known | None) -> tuple[File, bytes]:
+def _look(path: str) -> tuple[File, bytes]:
     """A file, and its first bytes."""
     handle = os.open(path, _READ)
     try:
         status = os.fstat(handle)
-        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        told = None if known is None or status.st_nlink == 1 else known.get(identity)
-        if told is None:
-            start = block = os.read(handle, min(status.st_size + 1, _BLOCK))
-            digest = hashlib.sha256(block)
-            while len(block) == _BLOCK:
-                block = os.read(handle, _BLOCK)
-                digest.update(block)
-            told = digest.hexdigest(), start[:4]
-            if known is not None and status.st_nlink > 1:
-                known[identity] = told
+        start = block = os.read(handle, min(status.st_size + 1, _BLOCK))
+        digest = hashlib.sha256(block)
+        while len(block) == _BLOCK:
+            block = os.read(handle, _BLOCK)
+            digest.update(block)
     finally:
         os.close(handle)
-    return File(status.st_size, lambda_mode(status.st_mode), told[0]), told[1]
+    return File(status.st_size, lambda_mode(status.st_mode), digest.hexdigest()), start[:4]
 
 
 def of(facts: Mapping[str, Any], key: str, wheels: tuple[Wheel, ...]) -> DependencySet:

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 from urllib.parse import urlsplit
 
 from lambda_bundle import __version__, sets
 from lambda_bundle.builder import NOTHING_LOCAL, Builder
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Problem
-from lambda_bundle.installed import Distribution, clean, contested, distributions, record_hash
+from lambda_bundle.installed import Distribution
 from lambda_bundle.installers import Asked, Wheelless, no_fit, where_asked
 from lambda_bundle.lock import Release, Source, Unfit, Wheel
 from lambda_bundle.members import Item, Pack, compressor, open_pack
@@ -33,14 +30,15 @@ from lambda_bundle.needs import kept, skip_unused
 from lambda_bundle.once import Once
 from lambda_bundle.orders import Order, digest
 from lambda_bundle.packing import Packer
+from lambda_bundle.pieces import TREE, Pieces
 from lambda_bundle.process import mask
 from lambda_bundle.reqfile import Requirements, file_path
 from lambda_bundle.resolutions import Resolutions
-from lambda_bundle.sets import NOTHING, DependencySet, Known, stamps, survey
+from lambda_bundle.sets import NOTHING, DependencySet, Piece, located, stamps
 from lambda_bundle.stage import Tree
 from lambda_bundle.targets import Target
 
-_TREE, _STAMPS = "tree", "stamps.json"
+_STAMPS = "stamps.json"
 
 
 class Store:
@@ -49,19 +47,17 @@ class Store:
     def __init__(
         self, cache: Cache, pool: Executor, *, deflating: Executor | None = None, upgrade: bool = False
     ) -> None:
-        self._cache, self._once, self._deflating = cache, Once(pool), deflating
+        self._cache, self._once = cache, Once(pool)
         self._builder = Builder(cache, self._once)
         self._resolutions = Resolutions(cache, upgrade=upgrade)
         self._run = token_hex(8)
         self._lock = threading.Lock()
         self._asked: dict[str, Requirements] = {}
-        self._fetching: dict[str, threading.Lock] = {}
-        self._fetched: set[str] = set()
         self._installed = False
         self._packer = Packer(deflating)
-        self._looked_at: Known = {}
-        self._passing: dict[str, Path] = {}
-        """Folders with sets that were installed to be read, and only for this run."""
+        self._pieces = Pieces(cache, deflating)
+        self._passing: dict[str, tuple[Piece, ...]] = {}
+        """The sets that were installed to be read, and only for this run."""
         self._making: dict[str, threading.Lock] = {}
 
     @property
@@ -108,8 +104,9 @@ class Store:
 
     def read(self, found: DependencySet, order: Order, path: str, prefix: str) -> bytes:
         """One file of a set; `prefix` is that of the pack which the caller will want, if any."""
-        folder = self._passing.get(found.key)
-        if folder is not None:
+        pieces = self._passing.get(found.key)
+        if pieces is not None:
+            folder = next(piece.folder for piece in pieces if path in piece.files)
             return (folder / path).read_bytes()
         pack = self._kept_pack(found, prefix)
         content = None if pack is None else pack.read(f"{prefix}{path}")
@@ -127,9 +124,8 @@ class Store:
 
     def close(self) -> None:
         """Remove what was there for this run only."""
-        run = map if self._deflating is None else self._deflating.map
         # Not sooner: whoever writes a pack with another prefix reads there, too.
-        list(run(partial(shutil.rmtree, ignore_errors=True), [one.parent for one in self._passing.values()]))
+        self._pieces.close()
 
     def _pack_path(self, found: DependencySet, prefix: str) -> Path:
         return self._cache.path("packs", digest([found.key, prefix, compressor()]))
@@ -145,9 +141,9 @@ class Store:
         with self._cache.guarding(), self._cache.making(path) as folder:
             pack = open_pack(path)  # another process may have been quicker
             if pack is None:
-                source = self._source(found, order)
+                sources = self._sources(found, order)
                 wanted = [
-                    Item(f"{prefix}{name}", f"{source}/{name}", file.mode, file.size, file.sha256)
+                    Item(f"{prefix}{name}", sources[name], file.mode, file.size, file.sha256)
                     for name, file in found.files.items()
                 ]
                 wanted.sort(key=lambda one: one.name)
@@ -155,21 +151,22 @@ class Store:
                 self._cache.keep(folder, path)
         return pack
 
-    def _source(self, found: DependencySet, order: Order) -> Path:
-        """A folder with the files of a set, to be read."""
+    def _sources(self, found: DependencySet, order: Order) -> Mapping[str, str]:
+        """Where the files of a set are, to be read."""
         with self._alone(found.key):
-            folder = self._passing.get(found.key) or self._kept_tree(found)
-            if folder is None:
+            pieces, folder = self._passing.get(found.key), self._kept_tree(found)
+            if pieces is None and folder is not None:
+                return {path: f"{folder}/{path}" for path in found.files}
+            if pieces is None:
                 self._install(order, found.wheels, found.key)
-                folder = self._passing[found.key]
-            return folder
+            return located(self._passing[found.key])
 
     def _lasting(self, found: DependencySet, order: Order) -> Path:
         """The folder with a set's own files, which nothing else has a link to."""
         with self._alone(found.key):
             folder = self._kept_tree(found)
             if folder is None:
-                self._install(order, found.wheels, found.key, lasting=True)
+                self._install_to_last(order, found.wheels, found.key)
                 folder = self._kept_tree(found)
             if folder is None:
                 raise self._cache.vanished(self._cache.path("trees", found.key))
@@ -180,7 +177,7 @@ class Store:
         path = self._cache.path("trees", found.key)
         with self._cache.guarding():
             whole = self._cache.use(path) and _is_whole(path, found)
-        return path / _TREE if whole else None
+        return path / TREE if whole else None
 
     def _make(self, order: Order) -> DependencySet:
         """Resolve, and install unless the cache has the very wheels installed already."""
@@ -250,8 +247,8 @@ class Store:
         """These wheels installed; from the cache where it has them."""
         key = self._set_key(wheels, order)
         with self._alone(key):
-            found = self._kept_set(key, wheels)
-            return found or self._install(order, wheels, key, lasting=order.lasting)
+            install = self._install_to_last if order.lasting else self._install
+            return self._kept_set(key, wheels) or install(order, wheels, key)
 
     def _kept_set(self, key: str, wheels: tuple[Wheel, ...]) -> DependencySet | None:
         path = self._cache.path("sets", f"{key}.json")
@@ -273,36 +270,33 @@ class Store:
         warnings = tuple(skip_unused(name) for name in wanted.skip if name not in present)
         return tuple(wheel for wheel in wheels if wheel.name in names), warnings
 
-    def _install(
-        self, order: Order, wheels: tuple[Wheel, ...], key: str, *, lasting: bool = False
-    ) -> DependencySet:
-        """Install a set and keep what is known of it; its files for this run, unless they are to last."""
+    def _install(self, order: Order, wheels: tuple[Wheel, ...], key: str) -> DependencySet:
+        """Install a set for this run, and keep what is known of it."""
+        self._installed = True
+        with self._cache.guarding():
+            self._passing[key] = self._pieces.get(order, wheels)
+            return self._note(self._passing[key], key, wheels)
+
+    def _install_to_last(self, order: Order, wheels: tuple[Wheel, ...], key: str) -> DependencySet:
+        """Install a set, and keep its files and what is known of it."""
         self._installed = True
         with self._cache.guarding(), ExitStack() as stack:
-            scratch = Path(tempfile.mkdtemp(dir=self._cache.scratch("trees"), prefix="."))
+            scratch = self._pieces.scratch()
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-            folder = scratch / _TREE
-            folder.mkdir()
-            with self._single_flight(wheels) as at_hand:
-                order.install(wheels, folder, linked=not lasting, at_hand=at_hand)
-            facts = self._look_through(folder, wheels, order)
-            self._cache.write(self._cache.path("sets", f"{key}.json"), facts)
-            found = sets.of(facts, key, wheels)
-            if lasting:
-                self._keep_tree(found, scratch)
-            else:
-                self._passing[key] = folder
-                stack.pop_all()
+            found = self._note(self._pieces.put(order, wheels, scratch / TREE), key, wheels)
+            path = self._cache.path("trees", key)
+            with self._cache.making(path) as made:
+                if self._kept_tree(found) is None:
+                    (scratch / TREE).replace(made / TREE)
+                    text = json.dumps(stamps(made / TREE, found.files))
+                    (made / _STAMPS).write_text(text, encoding="utf-8")
+                    self._cache.keep(made, path)
         return found
 
-    def _keep_tree(self, found: DependencySet, scratch: Path) -> None:
-        path = self._cache.path("trees", found.key)
-        with self._cache.making(path) as made:
-            if self._kept_tree(found) is None:
-                (scratch / _TREE).replace(made / _TREE)
-                text = json.dumps(stamps(made / _TREE, found.files))
-                (made / _STAMPS).write_text(text, encoding="utf-8")
-                self._cache.keep(made, path)
+    def _note(self, pieces: Sequence[Piece], key: str, wheels: tuple[Wheel, ...]) -> DependencySet:
+        known = sets.facts(pieces)
+        self._cache.write(self._cache.path("sets", f"{key}.json"), known)
+        return sets.of(known, key, wheels)
 
     def _set_key(self, wheels: Iterable[Wheel], order: Order) -> str:
         """What makes two installed sets the same: the wheels, what installs them, and what tidies up (us).
@@ -312,14 +306,6 @@ class Store:
         files = sorted([wheel.filename, wheel.sha256 or f"{mask(wheel.url)} {self._run}"] for wheel in wheels)
         return digest([__version__, order.installer.name, files])
 
-    def _look_through(self, folder: Path, wheels: tuple[Wheel, ...], order: Order) -> dict[str, Any]:
-        """Tidy what was installed; what is known of it."""
-        found = distributions(folder)
-        claims = contested(found)
-        _settle(folder, claims, wheels, order)
-        paths = clean(folder, found)
-        return survey(folder, paths, found, claims, pool=self._deflating, known=self._looked_at)
-
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
         """Nobody else in this run installs this set meanwhile: who comes later, finds it."""
@@ -327,28 +313,6 @@ class Store:
             lock = self._making.setdefault(key, threading.Lock())
         with lock:
             yield
-
-    @contextmanager
-    def _single_flight(self, wheels: Iterable[Wheel]) -> Iterator[frozenset[str]]:
-        """Hold every wheel that nobody has fetched yet, so that no other thread fetches it meanwhile.
-
-        Gives the URLs of those that were fetched before.
-        """
-        urls = sorted({wheel.url for wheel in wheels})
-        with ExitStack() as held:
-            # In one order everywhere: two threads that wait for each other would wait for ever.
-            fetched = set()
-            for url in urls:
-                with self._lock:
-                    lock = self._fetching.setdefault(url, threading.Lock())
-                lock.acquire()
-                if url in self._fetched:
-                    fetched.add(url)
-                    lock.release()
-                else:
-                    held.callback(lock.release)
-            yield frozenset(fetched)
-            self._fetched.update(urls)
 
 
 def _with_built(wanted: Requirements, wheels: Sequence[Wheel]) -> Requirements:
@@ -371,30 +335,11 @@ def _with_built(wanted: Requirements, wheels: Sequence[Wheel]) -> Requirements:
     )
 
 
-def _settle(
-    folder: Path,
-    claims: Mapping[str, tuple[Distribution, ...]],
-    wheels: Iterable[Wheel],
-    order: Order,
-) -> None:
-    """Give each path that several distributions bring to the last of them by name.
-
-    Which of them a backend leaves there is chance: what must not happen is that the artifact varies.
-    """
-    for path, owners in claims.items():
-        winner = owners[-1]
-        if record_hash(folder / path) != winner.files[path]:
-            with tempfile.TemporaryDirectory(dir=folder.parent) as alone:
-                order.install([wheel for wheel in wheels if wheel.name == winner.name], Path(alone))
-                (folder / path).unlink()
-                shutil.copy2(Path(alone, path), folder / path)
-
-
 def _is_whole(path: Path, found: DependencySet) -> bool:
     """Whether every file is still there as it was (by size, time and permissions)."""
     try:
         noted = json.loads((path / _STAMPS).read_text(encoding="utf-8"))
-        now = stamps(path / _TREE, found.files)
+        now = stamps(path / TREE, found.files)
     except (OSError, ValueError):
         return False
     return bool({name: list(stamp) for name, stamp in now.items()} == noted)

@@ -31,7 +31,7 @@ ORDER = [
     # from sources and wheels to artifacts
     *("copies", "stage", "members", "packing", "once", "git", "local", "purewheel", "sdist", "builder"),
     "requirements",
-    *("sets", "orders", "store", "contents", "layers", "limits"),
+    *("sets", "orders", "pieces", "store", "contents", "layers", "limits"),
     # whether they would load
     *("modules", "source", "syntax", "reading", "imports", "closure", "hygiene", "verify", "verdicts"),
     *("unpacked", "inspection"),
