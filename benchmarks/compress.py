@@ -1,6 +1,6 @@
 """Compress every file of some folders once, and keep nothing: `python -m benchmarks.compress FOLDER …`.
 
-What cold bundling is compared with, so the library and the level are those of `lambda_bundle.members`. With
+What cold bundling is compared with, so the library and the level are those of `lambda_bundle.deflation`. With
 `--compare` that library is compared with others, as far as they are installed (`pip install isal zlib-ng`).
 """
 
@@ -20,7 +20,7 @@ from types import ModuleType
 
 from deflate import deflate_compress
 
-from lambda_bundle.members import LEVEL, compressor
+from lambda_bundle.deflation import LEVEL, compressor
 
 _BATCH = 16  # files that are handed to a process at once
 _RAW = -15  # window bits that stand for a deflate stream without header

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lambda_bundle.errors import (
 )
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import Children, attended
+from lambda_bundle.processes import Processes, cpus
 from lambda_bundle.reading import Desk
 from lambda_bundle.targets import MACHINES, RUNTIMES, Target
 from lambda_bundle.verify import verify
@@ -111,8 +113,11 @@ def inspect(cases: Iterable[Case], *, strict: bool, environ: Mapping[str, str]) 
     children = Children()
 
     def each() -> list[Verdict]:
-        with tempfile.TemporaryDirectory(prefix="lambda-bundle-") as scratch:
-            desk = Desk(children=children, environ=environ, scratch=Path(scratch))
+        with (
+            tempfile.TemporaryDirectory(prefix="lambda-bundle-") as scratch,
+            closing(Processes(children, environ, Path(scratch), cpus())) as processes,
+        ):
+            desk = Desk(children=children, environ=environ, scratch=Path(scratch), processes=processes)
             return [_verdict(case, desk, strict=strict) for case in cases]
 
     return attended(children, each)

@@ -1,7 +1,7 @@
 """Members of zip files: deflated once, and copied as they are into every archive that contains them.
 
 The format is that of PKWARE's APPNOTE 6.3. Members are dated 1980-01-01 and carry the two permissions that
-Lambda needs. Deflate is libdeflate's, whose output depends on neither the CPU nor the host's zlib.
+Lambda needs.
 """
 
 from __future__ import annotations
@@ -18,18 +18,14 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
-from deflate import __version__ as deflate_version
-from deflate import deflate_compress
-
 from lambda_bundle.copies import copy_content, lambda_mode
+from lambda_bundle.deflation import STORED, Content, deflate
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.stage import Tree
 from lambda_bundle.targets import UNZIPPED_LIMIT
 
-LEVEL = 6
 MAX_BYTES = 0xFFFF_FFFF
 """What a zip without the 64-bit extension can hold."""
-_STORED, _DEFLATED = 0, 8
 _UTF8 = 0x800
 _DOS_DATE = 33  # 1980-01-01; the time is 0
 _UNIX = 3 << 8 | 20  # made by: Unix, so that the permissions count; version 2.0
@@ -154,8 +150,15 @@ def compress(wanted: Iterable[Item], *, check: Callable[[], None]) -> Iterator[t
     """
     for one in wanted:
         check()
-        content = deflate(one)
-        yield content.member(one), content.data
+        content = deflate(fitting(one).source)
+        yield member_of(one, content), content.data
+
+
+def fitting(one: Item) -> Item:
+    """A file that is to become a member. Raises `BundleError` for one that no zip can hold."""
+    if one.size > MAX_BYTES:
+        raise too_large("a file is more than the 4 GiB that a zip can hold")
+    return one
 
 
 def weight(wanted: Iterable[Item]) -> int:
@@ -163,36 +166,9 @@ def weight(wanted: Iterable[Item]) -> int:
     return sum(one.size + len(one.name.encode()) + _LOCAL.size for one in wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a file is in a zip, whatever its name and permissions."""
-
-    method: int
-    crc: int
-    size: int
-    """Bytes of the file."""
-    data: bytes
-    """As it is stored."""
-
-    def member(self, one: Item) -> Member:
-        """The member that it is for a file."""
-        return Member(one.name, one.mode, self.method, self.crc, len(self.data), self.size)
-
-
-def deflate(one: Item) -> Content:
-    """Compress a file. Raises `BundleError` for one that no zip can hold."""
-    if one.size > MAX_BYTES:
-        raise too_large("a file is more than the 4 GiB that a zip can hold")
-    with open(one.source, "rb", buffering=0) as file:  # noqa: PTH123 - a Path for each of many files is slow
-        content = file.read()
-    deflated = bytes(deflate_compress(content, LEVEL)) if content else b""
-    method, data = (_DEFLATED, deflated) if len(deflated) < len(content) else (_STORED, content)
-    return Content(method, zlib.crc32(content), len(content), data)
-
-
-def compressor() -> str:
-    """What the bytes of a member depend on besides the file."""
-    return f"libdeflate {deflate_version} {LEVEL}"
+def member_of(one: Item, content: Content) -> Member:
+    """The member that a file is with its content."""
+    return Member(one.name, one.mode, content.method, content.crc, len(content.data), content.size)
 
 
 def too_large(message: str) -> BundleError:
@@ -233,7 +209,7 @@ class Pack:
                 with self.content.open("rb") as content:
                     content.seek(begin)
                     data = content.read(member.packed)
-                return data if member.method == _STORED else zlib.decompress(data, -zlib.MAX_WBITS)
+                return data if member.method == STORED else zlib.decompress(data, -zlib.MAX_WBITS)
         return None
 
     def directory_at(self, begin: int) -> bytes:

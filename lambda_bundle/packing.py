@@ -10,11 +10,14 @@ import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from lambda_bundle.members import CONTENT, Content, Item, Pack, Writer, close_pack, deflate
+from lambda_bundle.deflation import Content, deflate, deflate_all
+from lambda_bundle.members import CONTENT, Item, Pack, Writer, close_pack, fitting, member_of
+from lambda_bundle.processes import Processes
 
 _TASK = 1 << 18
 """Bytes of files that make one piece of work for a thread: small ones are taken together."""
@@ -51,10 +54,11 @@ class _Task:
         self.size += one.size
         return self.done, len(self.files) - 1
 
-    def run(self) -> None:
+    def run(self, deflate_all: Callable[[list[str]], list[Content]]) -> None:
         try:
+            made = iter(deflate_all([fitting(one).source for one, place in self.files if place is None]))
             self.done.set_result(
-                [deflate(one) if place is None else _read(one, place) for one, place in self.files]
+                [next(made) if place is None else _read(one, place) for one, place in self.files]
             )
         except BaseException as error:  # noqa: BLE001 - whoever waits for it must hear of it
             self.done.set_exception(error)
@@ -67,8 +71,8 @@ _Slot = tuple[Future[list[Content]], int]
 class Packer:
     """Writes the packs of one run."""
 
-    def __init__(self, pool: Executor | None = None) -> None:
-        self._pool = pool
+    def __init__(self, processes: Processes | None = None) -> None:
+        self._processes = processes
         self._lock = threading.Lock()
         self._known: dict[str, _Slot | _Place] = {}
         """By the SHA-256 of the file: who is compressing it, or where that is written."""
@@ -84,7 +88,7 @@ class Packer:
             files = str(folder / CONTENT), str(place / CONTENT)
             for one, content in self._compressed(wanted):
                 check()
-                out.add(content.member(one), content.data)
+                out.add(member_of(one, content), content.data)
                 begin = out.size - len(content.data)
                 self._settle(one, content, begin, files)
         directory = close_pack(out, folder)
@@ -131,10 +135,10 @@ class Packer:
 
     def _begin(self, task: _Task) -> _Task:
         """Begin the work; an empty task for what comes next."""
-        if self._pool is None:
-            task.run()
+        if self._processes is None:
+            task.run(deflate_all)
         else:
-            self._pool.submit(task.run)
+            self._processes.threads.submit(task.run, partial(self._processes.call, deflate_all))
         return _Task()
 
     def _next(self, waiting: deque[tuple[Item, _Slot]]) -> tuple[Item, Content]:
@@ -142,7 +146,7 @@ class Packer:
         try:
             return one, done.result()[number]
         except CancelledError:  # by another pack, whose work has ended
-            return one, deflate(one)
+            return one, deflate(fitting(one).source)
 
     def _settle(self, one: Item, content: Content, begin: int, files: tuple[str, str]) -> None:
         """Let go of what is written: from now on it is read where it is."""
@@ -166,4 +170,4 @@ def _read(one: Item, place: _Place) -> Content:
             continue
         if len(data) == place.packed and zlib.crc32(data) == place.check:
             return Content(place.method, place.crc, place.size, data)
-    return deflate(one)
+    return deflate(one.source)

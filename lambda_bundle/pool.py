@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from lambda_bundle.errors import BundleError, Problem, strictly
 from lambda_bundle.freshness import Freshness, Inputs
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import Children, Stopped, attended
+from lambda_bundle.processes import Processes, cpus
 from lambda_bundle.result import Artifact, Locked, Progress, Result, Status
 from lambda_bundle.store import Store
 from lambda_bundle.verdicts import Verdicts
@@ -29,6 +31,8 @@ from lambda_bundle.verdicts import Verdicts
 _R = TypeVar("_R", Result, Locked)
 _FETCHING = 4
 """How many resolve and install at once, at least: they wait for the network, mostly."""
+_OBJECTS = 50_000
+"""So many new ones, before those that nobody has any more are looked for."""
 
 WORK_PREFIX = ".lambda-bundle-"
 """How the folders begin that a run works in, inside the output folder; `clean` removes what a crash left."""
@@ -103,11 +107,6 @@ def lock(
     )
 
 
-def _cpus() -> int:
-    """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _work(
     jobs: Sequence[Job],
     opened: AbstractContextManager[Run],
@@ -128,6 +127,17 @@ def _work(
 
 
 @contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """A run makes many small objects that stay: they are not to be looked through again and again."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_OBJECTS, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
+@contextmanager
 def _open(
     outputs: Iterable[Path],
     *,
@@ -142,15 +152,16 @@ def _open(
     progress: Progress,
 ) -> Iterator[Run]:
     """A run; at its end no command runs, no thread works, and no folder is left."""
-    fetchers = workers or max(_FETCHING, _cpus())
-    workers = workers or _cpus()
+    fetchers = workers or max(_FETCHING, cpus())
+    workers = workers or cpus()
     with ExitStack() as stack:
+        stack.enter_context(_seldom_collected())
         cache = Cache.of(environ)
         scratch = private_folder(stack, prefix=WORK_PREFIX.removeprefix("."))
         folders = {output: _prepare(stack, output) if publishing else scratch for output in outputs}
-        deflating = stack.enter_context(ThreadPoolExecutor(workers))
+        processes = stack.enter_context(closing(Processes(children, environ, scratch, workers)))
         building = ThreadPoolExecutor(fetchers)
-        store = Store(cache, building, deflating=deflating, upgrade=upgrade)
+        store = Store(cache, building, processes=processes, upgrade=upgrade)
         stack.callback(store.close)
         stack.enter_context(building)
         pool = stack.enter_context(ThreadPoolExecutor(workers + fetchers))
@@ -159,7 +170,9 @@ def _open(
             slots=threading.Semaphore(workers),
             cache=cache,
             store=store,
-            verdicts=Verdicts(cache, children=children, environ=environ, scratch=scratch),
+            verdicts=Verdicts(
+                cache, children=children, environ=environ, scratch=scratch, processes=processes
+            ),
             pool=pool,
             children=children,
             environ=environ,

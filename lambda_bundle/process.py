@@ -64,6 +64,22 @@ class Running:
     """What it wrote to stdout and stderr together; to be asked for when it has ended."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """A command that is asked things while it runs."""
+
+    asking: IO[bytes]
+    """What it reads."""
+    answers: IO[bytes]
+    """What it writes."""
+    end: Callable[[], Completed]
+    """To be called when it has ended, or is about to: how, and what it wrote to stderr."""
+
+    def failure(self, what: str, *, hint: str) -> BundleError:
+        """The error that says that it ended; `what` is what the user knows it by."""
+        return self.end().failure(what, hint=hint)
+
+
 class Children:
     """The running commands of one run; stopped together, after which no new one starts."""
 
@@ -93,7 +109,7 @@ class Children:
         secrets = tuple(secrets)
         shown = mask(shown or (command if isinstance(command, str) else shlex.join(command)), secrets)
         child = self._start(command, shown, cwd=cwd, environ=environ, stdout=stdout)
-        output = _Output(child)
+        output = _Output(child.stdout or child.stderr)
         late = threading.Event()
         # A timer rather than `wait(timeout)`, which polls and so adds up to 50 ms to every command.
         timer = threading.Timer(min(timeout, threading.TIMEOUT_MAX), _end, (child, late))
@@ -125,7 +141,7 @@ class Children:
         `BundleError` when the command cannot be started, and `Stopped` when `stop` was called.
         """
         child = self._start(command, shlex.join(command), cwd=cwd, environ=environ)
-        output = _Output(child)
+        output = _Output(child.stdout or child.stderr)
         waiting = threading.Thread(target=lambda: ended(child.wait()), daemon=True)
         waiting.start()
         try:
@@ -133,6 +149,33 @@ class Children:
         finally:
             self._forget(child)
             waiting.join()
+
+    @contextmanager
+    def talking(
+        self, command: Sequence[str], *, shown: str, cwd: Path, environ: Mapping[str, str]
+    ) -> Iterator[Talk]:
+        """A command that is to end when nobody asks it any more, which is when the context is left.
+
+        Raises `BundleError` when it cannot be started, and `Stopped` when `stop` was called.
+        """
+        child = self._start(command, shown, cwd=cwd, environ=environ, talking=True)
+        asking, answers, errors = child.stdin, child.stdout, child.stderr
+        assert asking is not None  # noqa: S101 - these are pipes
+        assert answers is not None  # noqa: S101 - the same
+        output = _Output(errors)
+
+        def end() -> Completed:
+            return Completed(command=shown, code=child.wait(), output=mask(output.text()))
+
+        try:
+            yield Talk(asking=asking, answers=answers, end=end)
+        finally:
+            for pipe in (asking, answers):
+                with suppress(OSError):  # what it was not told any more
+                    pipe.close()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_LINGER)
+            self._forget(child)
 
     def stop(self) -> None:
         """Ask every running command, and whatever it started, to end; every `run` raises `Stopped` then.
@@ -166,6 +209,7 @@ class Children:
         cwd: Path,
         environ: Mapping[str, str],
         stdout: Path | None = None,
+        talking: bool = False,
     ) -> subprocess.Popen[bytes]:
         with self._lock, ExitStack() as stack:  # locked, so that none starts behind the back of `stop`
             self.check()
@@ -175,9 +219,9 @@ class Children:
                     shell=isinstance(command, str),  # hooks are shell scripts by definition
                     cwd=cwd,
                     env=dict(environ),
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE if talking else subprocess.DEVNULL,
                     stdout=stack.enter_context(stdout.open("wb")) if stdout else subprocess.PIPE,
-                    stderr=subprocess.PIPE if stdout else subprocess.STDOUT,
+                    stderr=subprocess.PIPE if stdout or talking else subprocess.STDOUT,
                     start_new_session=True,
                     creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
                 )
@@ -199,10 +243,10 @@ class _Output:
     A pipe and not a file: what a script writes to /dev/stderr would truncate a file.
     """
 
-    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+    def __init__(self, pipe: IO[bytes] | None) -> None:
         self._kept = bytearray()
         self._cut = False
-        self._thread = threading.Thread(target=self._read, args=(child.stdout or child.stderr,), daemon=True)
+        self._thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
         self._thread.start()
 
     def _read(self, pipe: IO[bytes]) -> None:

@@ -6,12 +6,17 @@ import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lambda_bundle.process import Children
-from lambda_bundle.source import Source, Unread, is_certain, read
+from lambda_bundle.processes import Processes
+from lambda_bundle.source import Source, Unread, is_certain, read, read_all
 from lambda_bundle.syntax import HOST, Fault, check, decode
 from lambda_bundle.targets import Target
+
+_BATCH = 1 << 17
+"""Characters of source files that are read in one go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class Desk:
     environ: Mapping[str, str]
     scratch: Path
     """For temporary files."""
+    processes: Processes
 
 
 def readings(files: Mapping[str, Path], target: Target, desk: Desk) -> dict[str, Reading]:
@@ -59,12 +65,12 @@ def _read(contents: Mapping[str, bytes], target: Target, desk: Desk) -> dict[str
     if not texts:
         return found
     if is_certain(target, HOST):
-        found |= {path: _read_text(text, target) for path, text in texts.items()}
+        found |= _understood(texts, target, desk)
         texts = {path: text for path, text in texts.items() if found[path].source is None}
         return {**found, **_faults(texts, target, desk)}
     with ThreadPoolExecutor(1) as beside:
         faults = beside.submit(_faults, texts, target, desk)
-        found |= {path: _read_text(text, target) for path, text in texts.items()}
+        found |= _understood(texts, target, desk)
         return {**found, **faults.result()}
 
 
@@ -77,12 +83,26 @@ def _faults(texts: Mapping[str, str], target: Target, desk: Desk) -> dict[str, R
     return {path: Reading(fault=fault) for path, fault in found.items()}
 
 
-def _read_text(text: str, target: Target) -> Reading:
-    try:
-        return Reading(source=read(text, target, HOST))
-    except Unread as error:
-        if target.version > HOST or error.line is None:
-            return Reading(unread=str(error))
-        lines = text.splitlines()
-        shown = lines[error.line - 1].strip() if 0 < error.line <= len(lines) else ""
-        return Reading(fault=Fault(said=str(error), line=error.line, text=shown))
+def _understood(texts: Mapping[str, str], target: Target, desk: Desk) -> dict[str, Reading]:
+    """What the Python that this runs on makes of them."""
+    batches: list[list[str]] = [[]]
+    size = 0
+    for text in texts.values():
+        batches[-1].append(text)
+        size += len(text)
+        if size > _BATCH:
+            batches.append([])
+            size = 0
+    read = desk.processes.map(partial(read_all, target=target, host=HOST), batches)
+    found = (one for batch in read for one in batch)
+    return {path: _reading(one, texts[path], target) for path, one in zip(texts, found, strict=True)}
+
+
+def _reading(found: Source | Unread, text: str, target: Target) -> Reading:
+    if isinstance(found, Source):
+        return Reading(source=found)
+    if target.version > HOST or found.line is None:
+        return Reading(unread=str(found))
+    lines = text.splitlines()
+    shown = lines[found.line - 1].strip() if 0 < found.line <= len(lines) else ""
+    return Reading(fault=Fault(said=str(found), line=found.line, text=shown))

@@ -65,7 +65,7 @@ class Source:
 class Unread(Exception):  # noqa: N818 - what became of it is for the caller to say
     """The Python that this runs on cannot parse it."""
 
-    def __init__(self, message: str, line: int | None) -> None:
+    def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
         self.line = line
 
@@ -82,10 +82,21 @@ def read(text: str, target: Target, host: tuple[int, int]) -> Source:
     except SyntaxError as error:
         raise Unread(error.msg, error.lineno) from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise Unread(str(error) or "it is nested too deeply", None) from None
+        raise Unread(str(error) or "it is nested too deeply") from None
     reader = _Reader(target, changing=_CHANGING.search(text) is not None)
     reader.body(tree.body, "import")
     return reader.source()
+
+
+def read_all(texts: Iterable[str], target: Target, host: tuple[int, int]) -> list[Source | Unread]:
+    """Read modules; what it raises stands in the place of those that the host's Python does not accept."""
+    found: list[Source | Unread] = []
+    for text in texts:
+        try:
+            found.append(read(text, target, host))
+        except Unread as error:  # noqa: PERF203 - every module has its own
+            found.append(error)
+    return found
 
 
 def is_certain(target: Target, host: tuple[int, int]) -> bool:

@@ -21,17 +21,19 @@ from urllib.parse import urlsplit
 from lambda_bundle import __version__, sets
 from lambda_bundle.builder import NOTHING_LOCAL, Builder
 from lambda_bundle.cache import Cache
+from lambda_bundle.deflation import compressor
 from lambda_bundle.errors import BundleError, Problem
 from lambda_bundle.installed import Distribution
 from lambda_bundle.installers import Asked, Wheelless, no_fit, where_asked
 from lambda_bundle.lock import Release, Source, Unfit, Wheel
-from lambda_bundle.members import Item, Pack, compressor, open_pack
+from lambda_bundle.members import Item, Pack, open_pack
 from lambda_bundle.needs import kept, skip_unused
 from lambda_bundle.once import Once
 from lambda_bundle.orders import Order, digest
 from lambda_bundle.packing import Packer
 from lambda_bundle.pieces import TREE, Pieces
 from lambda_bundle.process import mask
+from lambda_bundle.processes import Processes
 from lambda_bundle.reqfile import Requirements, file_path
 from lambda_bundle.resolutions import Resolutions
 from lambda_bundle.sets import NOTHING, DependencySet, Piece, located, stamps
@@ -45,7 +47,7 @@ class Store:
     """The dependency sets of one run, kept in a cache; they are made in a pool of threads."""
 
     def __init__(
-        self, cache: Cache, pool: Executor, *, deflating: Executor | None = None, upgrade: bool = False
+        self, cache: Cache, pool: Executor, *, processes: Processes | None = None, upgrade: bool = False
     ) -> None:
         self._cache, self._once = cache, Once(pool)
         self._builder = Builder(cache, self._once)
@@ -54,8 +56,8 @@ class Store:
         self._lock = threading.Lock()
         self._asked: dict[str, Requirements] = {}
         self._installed = False
-        self._packer = Packer(deflating)
-        self._pieces = Pieces(cache, deflating)
+        self._packer = Packer(processes)
+        self._pieces = Pieces(cache, None if processes is None else processes.threads)
         self._passing: dict[str, tuple[Piece, ...]] = {}
         """The sets that were installed to be read, and only for this run."""
         self._making: dict[str, threading.Lock] = {}

@@ -27,6 +27,7 @@ from lambda_bundle.errors import Problem
 from lambda_bundle.jobs import Job
 from lambda_bundle.once import Once
 from lambda_bundle.process import Children
+from lambda_bundle.processes import Processes
 from lambda_bundle.stamps import look, stamp
 from lambda_bundle.targets import Target
 
@@ -41,11 +42,18 @@ class Verdicts:
     """What all jobs of a run judge with, and what they and earlier runs know already."""
 
     def __init__(
-        self, cache: Cache, *, children: Children, environ: Mapping[str, str], scratch: Path
+        self,
+        cache: Cache,
+        *,
+        children: Children,
+        environ: Mapping[str, str],
+        scratch: Path,
+        processes: Processes,
     ) -> None:
         """`scratch` is a folder for temporary files."""
         self._cache, self._once = cache, Once()
         self._children, self._environ, self._scratch = children, environ, scratch
+        self._processes = processes
 
     def of(self, contents: Contents, target: Target) -> tuple[Problem, ...]:
         """Everything that is to say of an artifact on one of its targets, as `verify` says it."""
@@ -78,7 +86,12 @@ class Verdicts:
         from lambda_bundle.reading import Desk  # noqa: PLC0415 - a run in which nothing changed goes without
         from lambda_bundle.verify import Shelf, subject, verify  # noqa: PLC0415 - the same
 
-        desk = Desk(children=self._children, environ=self._environ, scratch=self._scratch)
+        desk = Desk(
+            children=self._children,
+            environ=self._environ,
+            scratch=self._scratch,
+            processes=self._processes,
+        )
         shelf = Shelf(part=self._part, read=self._reading)
         return verify(subject(contents, target, shelf), desk)
 

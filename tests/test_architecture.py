@@ -21,7 +21,7 @@ ORDER = [
     # from bundles.toml to jobs
     *("positions", "findings", "indexes", "checks", "entries", "models", "config", "jobs"),
     # running commands
-    *("process", "hooks"),
+    *("process", "worker", "processes", "hooks"),
     # from requirements to wheels
     *("lock", "reqfile", "registries", "access", "installed", "needs", "unpack", "installers"),
     *("projects", "pylock", "lockfile", "uvlock", "exports", "foreign"),
@@ -29,7 +29,19 @@ ORDER = [
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
     # from sources and wheels to artifacts
-    *("copies", "stage", "members", "packing", "once", "git", "local", "purewheel", "sdist", "builder"),
+    *(
+        "copies",
+        "stage",
+        "deflation",
+        "members",
+        "packing",
+        "once",
+        "git",
+        "local",
+        "purewheel",
+        "sdist",
+        "builder",
+    ),
     "requirements",
     *("sets", "orders", "pieces", "store", "contents", "layers", "limits"),
     # whether they would load
@@ -45,7 +57,7 @@ ORDER = [
 
 ROOMS = {
     "awslambdaric": {"bootstrap"},
-    "deflate": {"freshness", "members"},
+    "deflate": {"freshness", "deflation"},
     "elftools": {"elf"},
     "filelock": {"cache", "manifest"},
     "invoke": {"tasks", "cli"},

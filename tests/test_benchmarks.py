@@ -17,7 +17,7 @@ from deflate import deflate_compress
 from packaging.requirements import Requirement
 
 from lambda_bundle import load, plan
-from lambda_bundle.members import LEVEL, compressor
+from lambda_bundle.deflation import LEVEL, compressor
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 20

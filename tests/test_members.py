@@ -3,10 +3,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from hypothesis import strategies as st
 from lambda_bundle.archive import write_zip
 from lambda_bundle.members import Item, Pack, items, open_pack
 from lambda_bundle.packing import Packer
+from lambda_bundle.process import Children
+from lambda_bundle.processes import Processes
 from lambda_bundle.stage import Tree
 
 NAMES = st.text("abcé-_", min_size=1, max_size=6)
@@ -27,8 +31,15 @@ def nothing() -> None:
     pass
 
 
-def write_pack(tree: Tree, folder: Path, pool: ThreadPoolExecutor | None = None) -> None:
-    Packer(pool).write(items(tree), folder, folder, check=nothing)
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Three, which are started for every little thing."""
+    with closing(Processes(Children(), os.environ, tmp_path_factory.mktemp("empty"), 3, worth=0)) as made:
+        yield made
+
+
+def write_pack(tree: Tree, folder: Path, processes: Processes | None = None) -> None:
+    Packer(processes).write(items(tree), folder, folder, check=nothing)
 
 
 def written(folder: Path, files: dict[str, bytes]) -> Tree:
@@ -42,6 +53,7 @@ def written(folder: Path, files: dict[str, bytes]) -> Tree:
 @given(theirs=st.lists(FILES, max_size=3), ours=FILES, data=st.data())
 def test_a_zip_from_packs_is_the_zip_of_the_same_files(
     tmp_path_factory: pytest.TempPathFactory,
+    processes: Processes,
     theirs: list[dict[str, bytes]],
     ours: dict[str, bytes],
     data: st.DataObject,
@@ -53,12 +65,12 @@ def test_a_zip_from_packs_is_the_zip_of_the_same_files(
     dropped = data.draw(st.sets(st.sampled_from(names))) if names else set()
     own = written(folder / "own", {f"own/{name}": content for name, content in ours.items()})
     packed = []
-    for number, pool in enumerate((None, ThreadPoolExecutor(2))):
+    for number, others in enumerate((None, processes)):
         packs = []
         for at, files in enumerate(theirs):
             made = folder / f"pack{number}-{at}"
             made.mkdir()
-            write_pack(written(folder / f"their{number}-{at}", files), made, pool)
+            write_pack(written(folder / f"their{number}-{at}", files), made, others)
             pack = open_pack(made)
             assert pack is not None
             packs.append(pack)
@@ -83,21 +95,15 @@ def ready(folder: Path, files: dict[str, bytes]) -> list[Item]:
     return [replace(one, sha256=hashlib.sha256(files[one.name]).hexdigest()) for one in items(tree)]
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(3) as made:
-        yield made
-
-
 SHARED = {f"{number:03}": f"content {number}".encode() * 2000 for number in range(120)}
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
 def test_what_packs_have_in_common_is_compressed_once(
-    tmp_path: Path, pool: ThreadPoolExecutor, at_once: int
+    tmp_path: Path, processes: Processes, at_once: int
 ) -> None:
     """Of all packs but one, the files can be gone; and every pack is what it is without the others."""
-    packer, alone = Packer(pool), Packer()
+    packer, alone = Packer(processes), Packer()
 
     def pack(number: int) -> Pack:
         own = {**SHARED, f"{number}/own": b"own", "twice": SHARED["007"]}
@@ -162,8 +168,8 @@ def test_a_pack_that_is_moved_to_its_place_serves_others(tmp_path: Path) -> None
     packer.write(wanted, tmp_path / "two", tmp_path / "two", check=nothing)
 
 
-def test_a_pack_that_is_given_up_blocks_nobody(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
-    packer = Packer(pool)
+def test_a_pack_that_is_given_up_blocks_nobody(tmp_path: Path, processes: Processes) -> None:
+    packer = Packer(processes)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     count = 0
@@ -187,11 +193,11 @@ def test_a_pack_that_is_given_up_blocks_nobody(tmp_path: Path, pool: ThreadPoolE
     assert open_pack(tmp_path / "two") is not None
 
 
-def test_a_file_that_cannot_be_read_fails_its_pack(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+def test_a_file_that_cannot_be_read_fails_its_pack(tmp_path: Path, processes: Processes) -> None:
     wanted = ready(tmp_path / "a", SHARED)
     Path(wanted[50].source).unlink()
     with pytest.raises(FileNotFoundError):
-        Packer(pool).write(wanted, tmp_path, tmp_path, check=nothing)
+        Packer(processes).write(wanted, tmp_path, tmp_path, check=nothing)
 
 
 @pytest.mark.parametrize("file", ["members", "directory", "index.json"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from lambda_bundle.elf import Binary
 from lambda_bundle.errors import Problem
 from lambda_bundle.installed import Distribution
 from lambda_bundle.process import Children
+from lambda_bundle.processes import Processes
 from lambda_bundle.reading import Desk, read_one
 from lambda_bundle.sets import DependencySet, File
 from lambda_bundle.stage import folders_of
@@ -115,7 +117,9 @@ def together(contents: Contents, target: Target) -> Part:
 
 def both_ways(contents: Contents, folder: Path, target: Target) -> tuple[Problem, ...]:
     """What is said, which must be the same whatever is known of the parts."""
-    desk = Desk(children=Children(), environ=os.environ, scratch=folder)
+    children = Children()
+    processes = Processes(children, os.environ, folder, 1)
+    desk = Desk(children=children, environ=os.environ, scratch=folder, processes=processes)
     known: dict[tuple[str, str, Target], Part] = {}
 
     def part(share: Share, target: Target) -> Part:
@@ -134,8 +138,9 @@ def both_ways(contents: Contents, folder: Path, target: Target) -> tuple[Problem
             for one, layer in zip(shared.layers, contents.layers, strict=True)
         ),
     )
-    first = verify(shared, desk)
-    assert first == verify(plain, desk)
+    with closing(processes):
+        first = verify(shared, desk)
+        assert first == verify(plain, desk)
     assert {path: shared.owner(path) for path in TEXTS} == {path: plain.owner(path) for path in TEXTS}
     assert sorted(shared.content.files) == sorted(plain.content.files)
     return first

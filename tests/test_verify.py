@@ -16,6 +16,7 @@ from workshop import Workshop
 
 from lambda_bundle import BundleError, Code, Problem, bundle, load, plan
 from lambda_bundle.process import Children
+from lambda_bundle.processes import Processes
 from lambda_bundle.reading import Desk, readings
 from lambda_bundle.targets import Target
 
@@ -140,11 +141,14 @@ def test_what_a_hook_adds_is_judged(workshop: Workshop) -> None:
 
 def test_ruff_is_not_started_for_nothing(tmp_path: Path) -> None:
     """It would need the folder for temporary files."""
-    desk = Desk(children=Children(), environ={}, scratch=tmp_path / "nowhere")
+    children, nowhere = Children(), tmp_path / "nowhere"
+    processes = Processes(children, {}, nowhere, 1)
+    desk = Desk(children=children, environ={}, scratch=nowhere, processes=processes)
     target = Target("python3.13", "arm64")
     assert readings({}, target, desk) == {}
     (tmp_path / "a.py").write_bytes(b"\0")
     assert readings({"a.py": tmp_path / "a.py"}, target, desk)["a.py"].fault is not None
+    processes.close()
 
 
 def test_too_large_a_zip_for_a_request_is_a_note(workshop: Workshop) -> None:

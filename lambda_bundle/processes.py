@@ -1,0 +1,106 @@
+"""Work in other processes of this Python: threads of one interpreter take turns at it, and these do not.
+
+`multiprocessing` would run the program around us once more in each of them, whatever that is: Invoke with the
+user's tasks, or a script. These import what they are asked for, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lambda_bundle.process import Children, Talk
+
+_T = TypeVar("_T")
+_A = TypeVar("_A")
+_BEGIN = (
+    "import sys; sys.path += sys.argv[1:]; from lambda_bundle.worker import main; "
+    "main(sys.stdin.buffer, sys.stdout.buffer)"
+)
+
+
+def cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Processes:
+    """Threads, each with a process of its own as soon as there is much to do."""
+
+    def __init__(
+        self,
+        children: Children,
+        environ: Mapping[str, str],
+        folder: Path,
+        count: int,
+        *,
+        worth: float = 0.2,
+    ) -> None:
+        """At most `count` of them, which run in a folder.
+
+        `worth` are the seconds of work that are done here, in the threads: whoever has no more than that to
+        do need not wait for a process to start.
+        """
+        self._children, self._environ, self._folder = children, environ, folder
+        self._worth = worth
+        self._stack = ExitStack()
+        self._lock = threading.Lock()
+        self._own = threading.local()
+        self._spent = 0.0
+        self.threads: Executor = self._stack.enter_context(ThreadPoolExecutor(count))
+        """For work that gives the interpreter away itself; none of it may wait for other work in here."""
+
+    def close(self) -> None:
+        """End them."""
+        self._stack.close()
+
+    def map(self, function: Callable[[_A], _T], arguments: Iterable[_A]) -> list[_T]:
+        """What the function, one of a module, returns for each argument; what it raises."""
+        futures = [self.threads.submit(self.call, function, one) for one in arguments]
+        return [future.result() for future in futures]
+
+    def call(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        """What the function, one of a module, returns and raises; to be called in one of the threads.
+
+        Raises `BundleError` where the process ends meanwhile, and `Stopped` where the run does.
+        """
+        talk: Talk | None = getattr(self._own, "talk", None)
+        if talk is None and (self._spent < self._worth or not sys.executable):
+            began = time.thread_time()
+            try:
+                return function(*arguments)
+            finally:
+                self._spent += time.thread_time() - began
+        if talk is None:
+            talk = self._own.talk = self._start()
+        try:
+            pickle.dump((function, arguments), talk.asking, pickle.HIGHEST_PROTOCOL)
+            talk.asking.flush()
+            fine, answer = pickle.load(talk.answers)  # noqa: S301 - from a process that we have started
+        except (OSError, EOFError, pickle.UnpicklingError):
+            self._children.check()
+            raise talk.failure(
+                "a process that compresses and reads files", hint="fewer at a time take less memory: --jobs 1"
+            ) from None
+        if not fine:
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    def _start(self) -> Talk:
+        # Everything is found where it is found here, except that nothing hides the standard library: Invoke
+        # puts the user's folder before it, when we have it already.
+        paths = [os.path.abspath(path) for path in sys.path]  # noqa: PTH100 - as it is, links too
+        command = [sys.executable, "-I", "-S", "-c", _BEGIN, *paths]
+        with self._lock:
+            talking = self._children.talking(
+                command, shown="python -m lambda_bundle.worker", cwd=self._folder, environ=self._environ
+            )
+            return self._stack.enter_context(talking)
