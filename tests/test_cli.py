@@ -74,7 +74,7 @@ def test_only_is_repeatable_and_takes_patterns(project: Project) -> None:
 
 
 def test_without_a_selection_the_names_are_told(project: Project) -> None:
-    ran = project.invoke("bundle")
+    ran = project.here("bundle")
     assert (ran.code, ran.out) == (2, "")
     assert "error[PythonLocalBundlingNothingSelected]: nothing is selected\n" in ran.err
     assert "   |\n   | api\n   | worker\n   | common\n" in ran.err
@@ -95,7 +95,7 @@ def test_without_a_selection_the_names_are_told(project: Project) -> None:
     ],
 )
 def test_usage(project: Project, args: list[str], words: list[str]) -> None:
-    ran = project.invoke("bundle", *args)
+    ran = project.here("bundle", *args)
     assert (ran.code, ran.out) == (2, "")
     for word in words:
         assert word in ran.err
@@ -103,7 +103,7 @@ def test_usage(project: Project, args: list[str], words: list[str]) -> None:
 
 
 def test_format_and_output(project: Project) -> None:
-    ran = project.invoke(
+    ran = project.here(
         "bundle", "--only", "api", "--format", "dir", "--output", "../out", cwd="elsewhere/deep"
     )
     assert ran.code == 0, ran.err
@@ -148,7 +148,7 @@ def test_a_failing_function_does_not_stop_the_others(project: Project) -> None:
 def test_fail_fast_stops_at_the_first(project: Project) -> None:
     slow = '[[overrides]]\nselect = ["api", "worker"]\nhooks.before = ["sleep 60"]\n'
     project.write({"bundles.toml": FAILING + functions("api", "worker", extra=slow)})
-    ran = project.invoke("bundle", "--all", "--fail-fast", "--jobs", "1")
+    ran = project.here("bundle", "--all", "--fail-fast", "--jobs", "1")
     assert ran.code == 1
     assert [row.split()[:2] for row in ran.out.splitlines()[1:]] == [
         ["✗", "broken"],
@@ -161,7 +161,7 @@ def test_fail_fast_stops_at_the_first(project: Project) -> None:
 
 def test_errors_are_told_in_json_too(project: Project) -> None:
     project.write({"bundles.toml": functions("api").replace("python3.13", "python3.99")})
-    ran = project.script("bundle", "--all", "--json")
+    ran = project.here("bundle", "--all", "--json")
     assert ran.code == 2
     (problem,) = ran.data["problems"]
     assert problem["code"] == "PythonLocalBundlingUnsupportedRuntime"
@@ -173,7 +173,7 @@ def test_errors_are_told_in_json_too(project: Project) -> None:
 def test_warnings_do_not_fail(project: Project) -> None:
     text = functions("api", extra='[[overrides]]\nselect = ["aip"]\n').replace("python3.13", "python3.8")
     project.write({"bundles.toml": text})
-    ran = project.invoke("bundle", "--all", "--json")
+    ran = project.here("bundle", "--all", "--json")
     assert ran.code == 0
     assert [one["severity"] for one in ran.data["results"][0]["problems"]] == ["warning"]
     assert "warning[PythonLocalBundlingDeprecatedRuntime]: AWS deprecated python3.8 on 2024-10-14" in ran.err
@@ -184,7 +184,7 @@ def test_warnings_do_not_fail(project: Project) -> None:
 def test_a_file_where_the_output_folder_should_be(project: Project, way: str) -> None:
     project.write({"dist": "mine"})
     args = ["--output", "dist/deeper"] if way == "--output" else []
-    ran = project.script("bundle", "--all", *args)
+    ran = project.here("bundle", "--all", *args)
     assert (ran.code, ran.out) == (2, "")
     assert "error[PythonLocalBundlingOutputUnwritable]: cannot be a folder" in ran.err
     assert "--output" in ran.err
@@ -193,12 +193,12 @@ def test_a_file_where_the_output_folder_should_be(project: Project, way: str) ->
 
 def test_an_unreadable_manifest(project: Project) -> None:
     project.write({"dist/manifest.json": "{"})
-    ran = project.script("bundle", "--all")
+    ran = project.here("bundle", "--all")
     assert ran.code == 2
     assert "error[PythonLocalBundlingManifestUnreadable]" in ran.err
     assert "invoke clean" in ran.err
-    assert project.script("clean").code == 0
-    assert project.script("bundle", "--all").code == 0
+    assert project.here("clean").code == 0
+    assert project.here("bundle", "--all").code == 0
 
 
 # --- where bundles.toml is
@@ -213,17 +213,17 @@ def test_from_a_folder_below(project: Project) -> None:
 
 def test_another_file(project: Project) -> None:
     project.write({"elsewhere/other.toml": functions("other"), "elsewhere/src/main.py": HANDLER})
-    ran = project.script("bundle", "--all", "--file", "../other.toml", cwd="elsewhere/deep")
+    ran = project.here("bundle", "--all", "--file", "../other.toml", cwd="elsewhere/deep")
     assert ran.code == 0, ran.err
     assert artifacts(project.root / "elsewhere" / "dist") == ["manifest.json", "other.zip"]
 
 
 def test_no_file(project: Project) -> None:
     (project.root / "bundles.toml").unlink()
-    ran = project.invoke("validate", cwd="elsewhere")
+    ran = project.here("validate", cwd="elsewhere")
     assert (ran.code, ran.out) == (2, "")
     assert f"there is no bundles.toml in {project.root / 'elsewhere'} or any folder above it" in ran.err
-    ran = project.script("plan", "--file", "nothing.toml", "--json")
+    ran = project.here("plan", "--file", "nothing.toml", "--json")
     assert ran.code == 2
     assert [one["code"] for one in ran.data["problems"]] == ["PythonLocalBundlingConfigMissing"]
 
@@ -232,15 +232,15 @@ def test_no_file(project: Project) -> None:
 
 
 def test_validate(project: Project) -> None:
-    ran = project.invoke("validate")
+    ran = project.here("validate")
     assert (ran.code, ran.out, ran.err) == (0, "", "bundles.toml is valid: 2 functions, 1 layer\n")
     project.write({"bundles.toml": functions("api")})
-    assert project.script("validate").err == "bundles.toml is valid: 1 function, 0 layers\n"
+    assert project.here("validate").err == "bundles.toml is valid: 1 function, 0 layers\n"
 
 
 def test_validate_tells_everything_at_once(project: Project) -> None:
     project.write({"bundles.toml": '[functions.api]\nentry = "scr"\nruntime = 3\nfoo = 1\n'})
-    ran = project.invoke("validate")
+    ran = project.here("validate")
     assert (ran.code, ran.out) == (2, "")
     assert [line.strip() for line in ran.err.splitlines() if "-->" in line] == [
         "--> bundles.toml:1: functions.api.handler",
@@ -258,7 +258,7 @@ def test_plan_builds_nothing(project: Project) -> None:
         'tags = ["manylinux2014_x86_64"]\nformat = "dir"\n'
     )
     project.write({"bundles.toml": text})
-    ran = project.invoke("plan")
+    ran = project.here("plan")
     assert ran.code == 0, ran.err
     header, api, common = ran.out.splitlines()
     assert header.split() == [
@@ -271,7 +271,7 @@ def test_plan_builds_nothing(project: Project) -> None:
 
 
 def test_plan_as_json(project: Project) -> None:
-    ran = project.script("plan", "--only", "a*", "--only", "common", "--json")
+    ran = project.here("plan", "--only", "a*", "--only", "common", "--json")
     assert ran.code == 0, ran.err
     api, common = ran.data["plan"]
     assert api == {
@@ -299,30 +299,30 @@ def test_plan_as_json(project: Project) -> None:
 def test_plan_shows_layers_and_every_runtime(project: Project) -> None:
     text = functions("api", extra='layers = ["common"]\n[layers.common]\nentry = "src"\n')
     project.write({"bundles.toml": f'{text}runtimes = ["python3.12", "python3.13"]\n'})
-    ran = project.script("plan")
+    ran = project.here("plan")
     assert ran.code == 0, ran.err
     header, api, common = (" ".join(line.split()) for line in ran.out.splitlines())
     assert "requirements layers tags" in header
     assert "none common manylinux" in api
     assert "layer python3.12, python3.13 arm64" in common
-    rows = project.script("plan", "--json").data["plan"]
+    rows = project.here("plan", "--json").data["plan"]
     assert [row["runtimes"] for row in rows] == [["python3.13"], ["python3.12", "python3.13"]]
     assert [row["layers"] for row in rows] == [["common"], []]
 
 
 def test_plan_of_a_name_that_is_none(project: Project) -> None:
-    ran = project.invoke("plan", "--only", "x")
+    ran = project.here("plan", "--only", "x")
     assert ran.code == 2
     assert "the names are api, worker, common" in ran.err
 
 
 def test_clean(project: Project) -> None:
-    assert project.script("bundle", "--all").code == 0
+    assert project.here("bundle", "--all").code == 0
     (project.root / "dist" / "notes.txt").touch()
-    ran = project.invoke("clean", cwd="elsewhere")
+    ran = project.here("clean", cwd="elsewhere")
     assert (ran.code, ran.out, ran.err) == (0, "", f"removed 4 from {project.root / 'dist'}\n")
     assert artifacts(project.root / "dist") == ["notes.txt"]
-    ran = project.script("clean", "--output", "dist")
+    ran = project.here("clean", "--output", "dist")
     assert (ran.code, ran.err) == (0, f"nothing to remove in {project.root / 'dist'}\n")
 
 
@@ -344,7 +344,7 @@ def test_clean(project: Project) -> None:
 def test_the_script_exits_with_2_for_what_it_cannot_parse(
     project: Project, args: list[str], message: str, hint: str
 ) -> None:
-    ran = project.script(*args)
+    ran = project.here(*args)
     assert (ran.code, ran.out) == (2, "")
     assert f"error[PythonLocalBundlingInvalidOption]: {message}" in ran.err
     assert f"hint: {hint}" in ran.err

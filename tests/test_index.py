@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from projects import Project
 from test_examples import find_python, host_arch
 from workbench import both, uv_and_at_length_pip
 
@@ -78,9 +78,7 @@ def bundles(
             lines += [f'runtime = "{cell.runtime}"', f'arch = "{cell.arch}"', f'backend = "{backend}"']
             lines += [f"tags = {list(cell.tags)}"] if cell.tags else []
     (root / "bundles.toml").write_text("\n".join(lines) + "\n")
-    subprocess.run(
-        [sys.executable, "-m", "invoke", "bundle", "--all"], cwd=root, env=dict(clean_environ), check=True
-    )
+    _invoke(root, clean_environ, "bundle", "--all")
     return root / "dist"
 
 
@@ -193,7 +191,8 @@ _INDEXED = "charset-normalizer==3.5.2\nidna==3.20\nurllib3==2.8.0\nrequests==2.3
 
 
 def _invoke(root: Path, environ: Mapping[str, str], *arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "invoke", *arguments], cwd=root, env=dict(environ), check=True)
+    ran = Project(root, environ).here(*arguments)
+    assert ran.code == 0, ran.err
 
 
 def _pins(root: Path) -> str:

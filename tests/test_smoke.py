@@ -592,7 +592,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, clean_environ: Mapping[str
 
 
 def test_the_table(project: Project) -> None:
-    ran = project.invoke("smoke", "--only", "good", "--event", "event.json", "--env", "A=b=c")
+    ran = project.here("smoke", "--only", "good", "--event", "event.json", "--env", "A=b=c")
     assert ran.code == 0, ran.err
     rows = ran.out.splitlines()
     assert rows[0].split() == ["name", "runtime", "arch", "status", "ran", "on", "init", "duration", "memory"]
@@ -617,19 +617,19 @@ def test_one_that_fails_leaves_the_others_alone(project: Project) -> None:
 
 
 def test_layers_come_along(project: Project) -> None:
-    ran = project.invoke("smoke", "--only", "layered", "--event", "event.json")
+    ran = project.here("smoke", "--only", "layered", "--event", "event.json")
     assert ran.out.splitlines()[-1] == 'layered: "shared"'
 
 
 def test_a_layer_alone_is_nothing_to_run(project: Project) -> None:
-    ran = project.invoke("smoke", "--only", "common")
+    ran = project.here("smoke", "--only", "common")
     assert (ran.code, Code.NOTHING_SELECTED.value in ran.err) == (2, True)
 
 
 def test_what_is_not_run_fails_only_when_required(project: Project) -> None:
     options = ("smoke", "--only", "good", "--python", "/bin/false")
-    assert project.invoke(*options).code == 0
-    ran = project.invoke(*options, "--require", "--json")
+    assert project.here(*options).code == 0
+    ran = project.here(*options, "--require", "--json")
     assert ran.code == 1
     assert [row["status"] for row in ran.data["smoke"]] == ["not run"]
 
@@ -637,7 +637,7 @@ def test_what_is_not_run_fails_only_when_required(project: Project) -> None:
 def test_an_artifact_of_somebody_else(project: Project) -> None:
     layer = pack(project.root / "layer.zip", {f"python/lib/{HERE}/site-packages/shared.py": "NAME = 'zip'\n"})
     options = ["--path", "layered", "--runtime", HERE, "--arch", ARCH, "--handler", "app.handler"]
-    ran = project.script("smoke", *options, "--layer", str(layer), "--event", "event.json")
+    ran = project.here("smoke", *options, "--layer", str(layer), "--event", "event.json")
     assert (ran.code, ran.out.splitlines()[-1]) == (0, 'layered: "zip"')
 
 

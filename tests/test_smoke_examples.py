@@ -7,15 +7,16 @@ instead, so that what is compiled is run too. What ran where stands in the summa
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from projects import Project
 from test_examples import CHECKS, FUNCTIONS, bundle_all, check_greeter, copy_project
 
 from lambda_bundle.targets import MACHINES
@@ -64,17 +65,9 @@ def test_example(name: str, project: Path, record_property: Callable[[str, objec
 
 def smoke(project: Path, name: str, event: Path) -> dict[str, Any]:
     """What `invoke smoke` says of one function."""
-    done = subprocess.run(
-        [sys.executable, "-m", "invoke", "smoke", "--only", name, "--event", str(event), "--json"],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=600,
-        check=False,
-    )
-    assert done.stdout, done.stderr
-    (row,) = json.loads(done.stdout)["smoke"]
-    assert done.returncode == (1 if row["status"] == "failed" else 0)
+    ran = Project(project, os.environ).here("smoke", "--only", name, "--event", str(event), "--json")
+    assert ran.out, ran.err
+    (row,) = ran.data["smoke"]
+    assert ran.code == (1 if row["status"] == "failed" else 0)
     found: dict[str, Any] = row
     return found

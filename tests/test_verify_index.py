@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from projects import SCRIPT
+from projects import Project
 from uv import find_uv_bin
 
 pytestmark = pytest.mark.index
@@ -52,14 +51,11 @@ def verified(
     folder: Path, runtime: str, environ: Mapping[str, str], arch: str = "x86_64"
 ) -> list[tuple[str, str]]:
     """The errors, by code and what they are about."""
-    command = [str(SCRIPT), "verify", "--path", str(folder), "--runtime", runtime, "--arch", arch]
-    command += ["--handler", "app.handler", "--json"]
-    done = subprocess.run(
-        command, env=dict(environ), capture_output=True, encoding="utf-8", timeout=120, check=False
-    )
-    (verdict,) = json.loads(done.stdout)["verdicts"]
+    options = ("--runtime", runtime, "--arch", arch, "--handler", "app.handler", "--json")
+    ran = Project(folder.parent, environ).here("verify", "--path", str(folder), *options)
+    (verdict,) = ran.data["verdicts"]
     errors = [one for one in verdict["problems"] if one["severity"] == "error"]
-    assert done.returncode == (1 if errors else 0), done.stderr
+    assert ran.code == (1 if errors else 0), ran.err
     return [(one["code"].removeprefix("PythonLocalBundling"), one["message"]) for one in errors]
 
 
