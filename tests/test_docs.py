@@ -354,6 +354,7 @@ def test_the_table_in_the_readme_is_of_our_examples() -> None:
     assert listed == [[entry.name, " ".join(entry.runtimes), entry.arch] for entry in declared]
 
 
+@pytest.mark.campaign  # CI builds it with `invoke docs`
 @pytest.mark.skipif(importlib.util.find_spec("sphinx") is None, reason="Sphinx is not installed")
 def test_sphinx_builds_it(tmp_path: Path) -> None:
     done = subprocess.run(

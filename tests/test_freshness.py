@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from projects import TASKS, Project, functions
 from wheelhouse import Wheelhouse
+from workbench import uv_and_at_length_pip
 from workshop import Workshop, told
 
 from lambda_bundle import Result, report
@@ -463,7 +464,7 @@ def test_wheel_of_ones_own(workshop: Workshop) -> None:
     assert workshop.build()["api"]["mine.py"] == b"2\n"
 
 
-@pytest.mark.parametrize("backend", ["uv", "pip"])
+@uv_and_at_length_pip
 def test_unpinned_stays_until_it_is_upgraded(
     workshop: Workshop, wheelhouse: Wheelhouse, backend: str
 ) -> None:
@@ -528,23 +529,23 @@ def project(tmp_path: Path, environ: dict[str, str]) -> Project:
 
 def test_command(project: Project, wheelhouse: Wheelhouse) -> None:
     wheelhouse.wheel("pure")
-    assert project.invoke("bundle", "--all").code == 0
-    ran = project.invoke("bundle", "--all", "--json")
+    assert project.here("bundle", "--all").code == 0
+    ran = project.here("bundle", "--all", "--json")
     assert [one["status"] for one in ran.data["results"]] == ["fresh"]
-    assert project.invoke("bundle", "--all").err.splitlines()[-1] == "1 up to date in dist"
-    forced = project.invoke("bundle", "--all", "--force")
+    assert project.here("bundle", "--all").err.splitlines()[-1] == "1 up to date in dist"
+    forced = project.here("bundle", "--all", "--force")
     assert forced.err.splitlines()[-1] == "1 of 1 built in dist"
-    upgraded = project.invoke("bundle", "--all", "--upgrade", "--json")
+    upgraded = project.here("bundle", "--all", "--upgrade", "--json")
     assert [one["reasons"] for one in upgraded.data["results"]] == [["--upgrade"]]
 
 
 def test_plan_says_why(project: Project, wheelhouse: Wheelhouse) -> None:
     wheelhouse.wheel("pure")
-    assert project.invoke("plan").out.splitlines()[1].endswith("it was not built before")
-    project.invoke("bundle", "--all")
-    assert project.invoke("plan").out.splitlines()[1].endswith("up to date")
+    assert project.here("plan").out.splitlines()[1].endswith("it was not built before")
+    project.here("bundle", "--all")
+    assert project.here("plan").out.splitlines()[1].endswith("up to date")
     project.write({"bundles.toml": functions("api").replace("3.13", "3.12")})
-    assert project.invoke("plan", "--json").data["plan"][0]["reasons"] == ["runtime python3.13 → python3.12"]
+    assert project.here("plan", "--json").data["plan"][0]["reasons"] == ["runtime python3.13 → python3.12"]
 
 
 HEAVY = {
@@ -556,7 +557,7 @@ HEAVY = {
 def test_nothing_heavy_is_loaded_where_all_is_up_to_date(project: Project, wheelhouse: Wheelhouse) -> None:
     wheelhouse.wheel("pure")
     time.sleep(2.1)  # the times of folders that were just made are not believed
-    assert project.invoke("bundle", "--all").code == 0
+    assert project.here("bundle", "--all").code == 0
     code = """
 import sys
 from invoke.context import Context

@@ -44,7 +44,7 @@ class Case:
     had: tuple[str, ...] = ()
     """The wheels that the detail names; with the tags that were wanted."""
     pip: bool = True
-    """Whether it is worth asking pip, which takes its time."""
+    """Whether every run of the suite asks pip too, which takes its time, and not only campaigns."""
 
 
 def populate(house: Wheelhouse) -> None:
@@ -89,8 +89,8 @@ def python(asks: str, what: str, requires: str, where: Where = LINE, *, pip: boo
     return Case(asks, Code.PYTHON_UNSUPPORTED, says, where, pip=pip)
 
 
-def unknown(asks: str, name: str, where: Where = LINE) -> Case:
-    return Case(asks, Code.PACKAGE_NOT_FOUND, f"no index has a package called {name}", where)
+def unknown(asks: str, name: str, where: Where = LINE, *, pip: bool = True) -> Case:
+    return Case(asks, Code.PACKAGE_NOT_FOUND, f"no index has a package called {name}", where, pip=pip)
 
 
 def no_version(asks: str, what: str, newest: str, where: Where = LINE, *, pip: bool = True) -> Case:
@@ -100,7 +100,7 @@ def no_version(asks: str, what: str, newest: str, where: Where = LINE, *, pip: b
 
 CASES = [
     source_only("src", "src 2.0"),
-    source_only("fine\nsrc==1.0", "src 1.0", SECOND),
+    source_only("fine\nsrc==1.0", "src 1.0", SECOND, pip=False),
     source_only("src<2", "src 1.0", pip=False),
     source_only("needs-src", "src 2.0", NOWHERE, pip=False),
     source_only("any-needs-src", "src 2.0", NOWHERE, pip=False),
@@ -110,7 +110,7 @@ CASES = [
     no_wheel("fine\nmac==1.0", "mac 1.0", "mac-1.0-cp311-cp311-macosx_11_0_arm64", where=SECOND),
     no_wheel("needs-mac", "mac 1.0", "mac-1.0-cp311-cp311-macosx_11_0_arm64", where=NOWHERE, pip=False),
     no_wheel("any-needs-mac", "mac 2.0", "mac-2.0-cp311-cp311-macosx_11_0_arm64", where=NOWHERE),
-    no_wheel("new", "new 2.0", "new-2.0-cp311-cp311-manylinux_2_28_x86_64"),
+    no_wheel("new", "new 2.0", "new-2.0-cp311-cp311-manylinux_2_28_x86_64", pip=False),
     no_wheel("new==1.0", "new 1.0", "new-1.0-cp311-cp311-manylinux_2_28_x86_64", pip=False),
     no_wheel(
         "any-needs-new", "new 2.0", "new-2.0-cp311-cp311-manylinux_2_28_x86_64", where=NOWHERE, pip=False
@@ -135,28 +135,31 @@ CASES = [
     python("needs-lower", "lower 2.0", ">=3.12.99", NOWHERE, pip=False),
     python("any-needs-lower", "lower 2.0", ">=3.12.99", NOWHERE),
     python("upper==2.0", "upper 2.0", "<3.11", pip=False),
-    python("upper", "upper 2.0", "<3.11"),
+    python("upper", "upper 2.0", "<3.11", pip=False),
     python("needs-upper", "upper 2.0", "<3.11", NOWHERE, pip=False),
-    unknown("fine\nabsent==1.0", "absent", SECOND),
-    unknown("needs-absent", "absent", NOWHERE),
+    unknown("fine\nabsent==1.0", "absent", SECOND, pip=False),
+    unknown("needs-absent", "absent", NOWHERE, pip=False),
     unknown("any-needs-absent", "absent", NOWHERE),
     no_version("fine==3.0", "fine==3.0", "2.0"),
     no_version("fine>2,<3", "fine(>2,<3|<3,>2)", "2.0", pip=False),
     no_version("fine~=1.5", "fine(~=1.5|>=1.5,<2.dev0)", "2.0", pip=False),
     no_version("fine[extra]==3.0", "fine==3.0", "2.0", pip=False),
-    no_version("needs-fine", "fine>=3", "2.0", NOWHERE),
+    no_version("needs-fine", "fine>=3", "2.0", NOWHERE, pip=False),
     no_version("any-needs-late", "fine>=3", "2.0", NOWHERE, pip=False),
-    no_version("early==1.0", "early==1.0", "1.0a1"),
+    no_version("early==1.0", "early==1.0", "1.0a1", pip=False),
 ]
 
 
 @pytest.mark.parametrize(
     ("backend", "case"),
     [
-        pytest.param(backend, case, id=f"{backend} {case.asks}".replace("\n", " "))
+        pytest.param(
+            *(backend, case),
+            id=f"{backend} {case.asks}".replace("\n", " "),
+            marks=[] if case.pip or backend == "uv" else pytest.mark.campaign,
+        )
         for backend in BACKENDS
         for case in CASES
-        if case.pip or backend == "uv"
     ],
 )
 def test_unsolvable(backend: str, case: Case, wheelhouse: Wheelhouse, bench: Workbench) -> None:
@@ -389,21 +392,33 @@ def test_index(backend: str, packages: Wheelhouse, online: Workbench) -> None:
     assert files == [pure.name, other.name, top.name]
 
 
-@both
+NOTHING = {
+    "absent": (Code.PACKAGE_NOT_FOUND, "no index has a package called absent"),
+    "src": (Code.SOURCE_ONLY, "src 1.0 has only a source distribution, no wheel for {target}"),
+    "lower": (Code.PYTHON_UNSUPPORTED, "lower 1.0 requires Python >=3.12, and {target} is not that"),
+    "future": (Code.NO_WHEEL, "future 1.0 has no wheel for {target}"),
+    "futures": (Code.NO_WHEEL, "futures 1.0 has no wheel for {target}"),
+}
+AS_IN_A_FOLDER = ("src", "futures")
+"""Of these an index tells pip nothing that a folder does not."""
+
+
 @pytest.mark.parametrize(
-    ("asks", "code", "says"),
+    ("asks", "backend"),
     [
-        ("absent", Code.PACKAGE_NOT_FOUND, "no index has a package called absent"),
-        ("src", Code.SOURCE_ONLY, "src 1.0 has only a source distribution, no wheel for {target}"),
-        ("lower", Code.PYTHON_UNSUPPORTED, "lower 1.0 requires Python >=3.12, and {target} is not that"),
-        ("future", Code.NO_WHEEL, "future 1.0 has no wheel for {target}"),
-        ("futures", Code.NO_WHEEL, "futures 1.0 has no wheel for {target}"),
+        pytest.param(
+            *(asks, backend),
+            marks=pytest.mark.campaign if backend == "pip" and asks in AS_IN_A_FOLDER else [],
+        )
+        for asks in NOTHING
+        for backend in BACKENDS
     ],
 )
 def test_index_that_has_nothing_that_fits(
-    asks: str, code: Code, says: str, backend: str, packages: Wheelhouse, online: Workbench
+    asks: str, backend: str, packages: Wheelhouse, online: Workbench
 ) -> None:
     """An index says more than a folder does: what Python each file requires."""
+    code, says = NOTHING[asks]
     packages.sdist("src")
     packages.wheel("lower", python=">=3.12")
     packages.wheel("future", tag="cp312-cp312-manylinux_2_17_x86_64", python=">=3.12")

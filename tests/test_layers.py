@@ -108,8 +108,8 @@ AFTER = ["rm lib/python3.12/site-packages/fast/data.txt"]
     ("backend", "after"),
     [
         ("uv", []),
-        ("pip", []),
         ("uv", AFTER),
+        pytest.param("pip", [], marks=pytest.mark.campaign),  # each runtime is installed as any target is
         pytest.param("pip", AFTER, marks=pytest.mark.campaign),  # a hook knows of no backend
     ],
 )

@@ -318,8 +318,19 @@ def test_a_lock_that_hooks_make(bench: Bench) -> None:
     assert not (bench.shop.root / "api" / "uv.lock").exists()
 
 
-@pytest.mark.parametrize("skip", [["aws"], ["aws", "core"]])
-@pytest.mark.parametrize("text", ["web\naws\n", "web==2.0\naws==1.0\ncore==1.0\nidna==3.2\n"])
+LISTED = "web\naws\n"
+COMPILED = "web==2.0\naws==1.0\ncore==1.0\nidna==3.2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "skip"),
+    [
+        (LISTED, ["aws", "core"]),
+        (COMPILED, ["aws"]),
+        pytest.param(LISTED, ["aws"], marks=pytest.mark.campaign),
+        pytest.param(COMPILED, ["aws", "core"], marks=pytest.mark.campaign),
+    ],
+)
 def test_skip_in_requirements(bench: Bench, text: str, skip: list[str]) -> None:
     """Also where the file is a compiled one, which lists everything."""
     bench.shop.write({"api/requirements.txt": text, **{f"api/{name}": it for name, it in APP.items()}})

@@ -576,9 +576,8 @@ def test_an_archive_has_its_hash(shop: Shop, tmp_path: Path) -> None:
 def test_a_source_distribution_that_may_be_built(shop: Shop, wheelhouse: Wheelhouse, tmp_path: Path) -> None:
     packed = released(wheelhouse, tmp_path, "old", "1.5", requires=["pure"])
     shop.write({"src/requirements.txt": "old\n"})
-    for values in ({"backend": "pip", "sdists": ["old"]}, {"sdists": ["old"]}):
-        shop.declare({"api": values})
-        shop.bundle()  # what is kept of it is no matter
+    shop.declare({"api": {"sdists": ["old"]}})
+    shop.bundle()  # what is kept of it is no matter
     (old, *_) = tomli.loads(shop.lock())["packages"]
     kind, _, value = sha256(packed).partition(":")
     assert (old["name"], old["version"], old["sdist"]["hashes"]) == ("old", "1.5", {kind: value})
@@ -672,27 +671,27 @@ def repo(tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse) -> Pro
 
 
 def test_the_commands(repo: Project) -> None:
-    ran = repo.invoke("bundle", "--all", "--locked", "--json")
+    ran = repo.here("bundle", "--all", "--locked", "--json")
     assert (ran.code, ran.data["results"][0]["problems"][0]["code"]) == (1, Code.LOCK_MISSING.value)
-    ran = repo.invoke("lock", "--all")
+    ran = repo.here("lock", "--all")
     assert (ran.code, ran.out.splitlines()[-1].split()[-1]) == (0, "src/pylock.api.toml")
     assert "1 locked" in ran.err
-    ran = repo.script("lock", "--only", "a*", "--json", cwd="src")
+    ran = repo.here("lock", "--only", "a*", "--json", cwd="src")
     (row,) = ran.data["locks"]
     assert (row["name"], row["status"], row["packages"]) == ("api", "kept", 1)
-    assert repo.invoke("bundle", "--all", "--locked").code == 0
-    assert repo.invoke("plan", "--json").data["plan"][0]["requirements"] == "src/pylock.api.toml"
+    assert repo.here("bundle", "--all", "--locked").code == 0
+    assert repo.here("plan", "--json").data["plan"][0]["requirements"] == "src/pylock.api.toml"
 
 
 def test_command_lines_that_cannot_be_meant(repo: Project) -> None:
-    assert repo.invoke("lock").code == 2
-    assert repo.invoke("lock", "--all", "--only", "api").code == 2
-    assert repo.invoke("lock", "--all", "--upgrade", "--offline").code == 2
+    assert repo.here("lock").code == 2
+    assert repo.here("lock", "--all", "--only", "api").code == 2
+    assert repo.here("lock", "--all", "--upgrade", "--offline").code == 2
 
 
 def test_a_lock_that_cannot_be_made(repo: Project) -> None:
     repo.write({"src/requirements.txt": "not-there\n"})
-    ran = repo.invoke("lock", "--all")
+    ran = repo.here("lock", "--all")
     assert ran.code == 1
     assert "error[PythonLocalBundlingPackageNotFound]" in ran.err
     assert not (repo.root / "src/pylock.api.toml").exists()

@@ -105,7 +105,7 @@ ENVIRONMENTS = [
     ("uv", {"UV_NO_BINARY": "1", "UV_NO_BUILD": "0"}),
     ("uv", {"UV_NO_BINARY_PACKAGE": "sources"}),
     ("pip", {"PIP_NO_BINARY": ":all:", "PIP_ONLY_BINARY": ":none:"}),
-    ("pip", {"PIP_NO_BINARY": "sources"}),
+    pytest.param("pip", {"PIP_NO_BINARY": "sources"}, marks=pytest.mark.campaign),
 ]
 
 

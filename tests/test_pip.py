@@ -256,7 +256,7 @@ def test_wheel_that_a_distribution_requires_by_url(wheelhouse: Wheelhouse, bench
 
 
 @pytest.mark.parametrize(
-    "variables", [{"PIP_QUIET": "2"}, {"PIP_VERBOSE": "1"}, {"PIP_REQUIRE_VIRTUALENV": "1"}]
+    "variables", [{"PIP_QUIET": "2"}, {"PIP_VERBOSE": "1", "PIP_REQUIRE_VIRTUALENV": "1"}]
 )
 def test_environment_that_changes_what_pip_says(
     variables: dict[str, str], wheelhouse: Wheelhouse, bench: Workbench

@@ -12,6 +12,7 @@ import pytest
 from elffiles import Elf
 from projects import HANDLER, TASKS, Project, functions
 from wheelhouse import Wheelhouse
+from workbench import uv_and_at_length_pip
 from workshop import Workshop
 
 from lambda_bundle import BundleError, Code, Problem, bundle, load, plan
@@ -77,7 +78,7 @@ def test_notes_never_fail(workshop: Workshop) -> None:
     assert codes(result.problems) == [("note", "ImportFromRuntime")]
 
 
-@pytest.mark.parametrize("backend", ["uv", "pip"])
+@uv_and_at_length_pip
 def test_requirements_of_requirements(workshop: Workshop, wheelhouse: Wheelhouse, backend: str) -> None:
     wheelhouse.wheel("top", requires=['low>=2; sys_platform == "linux"', 'never; sys_platform == "win32"'])
     wheelhouse.wheel("low", "2.0")
@@ -275,7 +276,7 @@ def archive(path: Path, files: Mapping[str, str | bytes], mode: int = 0o644) -> 
 
 
 def verified(project: Project, *options: str, code: int) -> list[tuple[str, str]]:
-    ran = project.script("verify", *options, "--json")
+    ran = project.here("verify", *options, "--json")
     assert ran.code == code, ran.err
     (verdict,) = ran.data["verdicts"]
     assert verdict["passed"] is (code == 0)
@@ -286,18 +287,18 @@ TARGET = ("--runtime", "python3.13", "--arch", "arm64")
 
 
 def test_what_was_bundled_is_verified(project: Project) -> None:
-    ran = project.invoke("verify")
+    ran = project.here("verify")
     assert ran.code == 1
     assert ran.err.count(str(Code.ARTIFACT_MISSING)) == 1, "the same in two places"
-    assert project.invoke("bundle", "--all").code == 0
-    ran = project.invoke("verify")
+    assert project.here("bundle", "--all").code == 0
+    ran = project.here("verify")
     assert ran.code == 0, ran.err
     assert [line.split()[1:4] for line in ran.out.splitlines()[1:]] == [
         ["api", "python3.13", "arm64"],
         ["other", "python3.13", "arm64"],
     ]
     assert "2 of 2 would load" in ran.err
-    assert len(project.script("verify", "--only", "api", "--json").data["verdicts"]) == 1
+    assert len(project.here("verify", "--only", "api", "--json").data["verdicts"]) == 1
 
 
 def test_artifact_of_somebody_else(project: Project, tmp_path: Path) -> None:
@@ -386,25 +387,25 @@ def test_archives_that_are_none(project: Project, tmp_path: Path) -> None:
     ],
 )
 def test_options_that_cannot_be_meant(project: Project, options: list[str], said: str) -> None:
-    ran = project.script("verify", *options)
+    ran = project.here("verify", *options)
     assert ran.code == 2
     assert said in ran.err
-    assert json.loads(project.script("verify", *options, "--json").out)["problems"]
+    assert json.loads(project.here("verify", *options, "--json").out)["problems"]
 
 
 def test_notes_are_counted_and_told_as_json(project: Project) -> None:
     project.write({"src/main.py": f"import boto3\n{HANDLER}"})
-    ran = project.invoke("bundle", "--only", "api")
+    ran = project.here("bundle", "--only", "api")
     assert "1 note: --json tells them" in ran.err
     assert "ImportFromRuntime" not in ran.err
-    shown = project.invoke("bundle", "--only", "api", "--json").data
+    shown = project.here("bundle", "--only", "api", "--json").data
     assert [one["severity"] for one in shown["results"][0]["problems"]] == ["note"]
 
 
 def test_strict_commands(project: Project) -> None:
     project.write({"src/id_rsa": ""})
-    assert project.invoke("bundle", "--only", "api").code == 0
-    assert project.invoke("verify", "--only", "api").code == 0
-    assert project.invoke("verify", "--only", "api", "--strict").code == 1
-    assert project.invoke("bundle", "--only", "api", "--strict").code == 1
+    assert project.here("bundle", "--only", "api").code == 0
+    assert project.here("verify", "--only", "api").code == 0
+    assert project.here("verify", "--only", "api", "--strict").code == 1
+    assert project.here("bundle", "--only", "api", "--strict").code == 1
     assert not (project.root / "dist" / "api.zip").exists()
