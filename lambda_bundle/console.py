@@ -236,7 +236,7 @@ def _line(cells: Iterable[Cell]) -> Sequence[Cell]:
 
 def _cells(text: str) -> int:
     """How many columns a text takes."""
-    if text.isascii():
+    if text.isascii() or text in _MARKS:
         return len(text)
     from lambda_bundle.terminal import cells  # noqa: PLC0415 - see above
 

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -128,7 +128,9 @@ class _Patterns:
     """
 
     def __init__(self, lines: Iterable[str], *, key: str) -> None:
+        lines = tuple(lines)
         self._patterns = [pattern for line in lines for pattern in _translate(line, key)][::-1]
+        self._any = _any_of(lines, key)
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -136,6 +138,8 @@ class _Patterns:
     def match(self, path: str, *, folder: bool) -> bool | None:
         """Whether a path is matched (True), matched again with "!" (False), or neither (None)."""
         text = f"{path}/" if folder else path
+        if self._any is not None and self._any.search(text) is None:
+            return None
         for expression, include in self._patterns:
             if any(_is_of_all(found) for found in expression.finditer(text)):
                 return include
@@ -160,6 +164,15 @@ def _translate(line: str, key: str) -> tuple[tuple[re.Pattern[str], bool], ...]:
         for pattern in patterns
         if pattern.regex is not None  # otherwise it is a comment
     )
+
+
+@cache
+def _any_of(lines: Sequence[str], key: str) -> re.Pattern[str] | None:
+    """What matches wherever one of the lines does: most files match none, and one look tells."""
+    if any("<" in line for line in lines):
+        return None  # it might be taken for the name of the group, which an expression cannot have twice
+    patterns = (expression.pattern for line in lines for expression, _ in _translate(line, key))
+    return re.compile("|".join(pattern.replace(f"(?P<{_FOLDER}>", "(?:") for pattern in patterns) or "(?!)")
 
 
 def _unclear(line: str, key: str) -> BundleError:

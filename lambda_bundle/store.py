@@ -78,10 +78,11 @@ class Store:
             order = replace(order, wanted=wanted)
         if not wanted.requirements and not wanted.candidates:
             return NOTHING
-        asked = self._asked.setdefault(order.key, wanted)
+        key = order.key
+        asked = self._asked.setdefault(key, wanted)
         try:
             # Whoever comes first to the making: the places in an error are those of `asked`.
-            found = self._once.get("set", order.key, lambda: self._make(replace(order, wanted=asked)))
+            found = self._once.get("set", key, lambda: self._make(replace(order, wanted=asked)))
         except BundleError as error:
             raise _relocate(error, asked, wanted) from None
         return replace(found, local=local) if local != NOTHING_LOCAL else found

@@ -267,6 +267,13 @@ def test_include_brings_secrets_and_bytecode_back_only_by_name(tmp_path: Path) -
     assert names(tmp_path, DEFAULT_EXCLUDES, include=[".env.example"]) == [".env.example", "config/x"]
 
 
+@pytest.mark.parametrize("line", ["*<b>*", "[(?P<ps_d>)]x"])
+def test_patterns_that_look_like_ours(tmp_path: Path, line: str) -> None:
+    plant(tmp_path, "a<b>c", "c", "a/c", "P", "?x", "sx", "s")
+    left = ["?x", "P", "a/c", "c", "s", "sx"] if "b" in line else ["P", "a/c", "a<b>c", "c", "s"]
+    assert names(tmp_path, [line, "a.py"]) == left
+
+
 PATTERNS = st.lists(
     st.tuples(
         st.sampled_from(["", "", "!"]),
