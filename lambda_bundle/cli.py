@@ -11,8 +11,9 @@ from invoke.exceptions import Exit, ParseError, UnknownFileType
 from invoke.program import Program
 
 from lambda_bundle import __version__
+from lambda_bundle.edge import edge, invalid
 from lambda_bundle.errors import did_you_mean
-from lambda_bundle.tasks import edge, invalid, ns
+from lambda_bundle.tasks import ns
 
 
 class _Command(Program):

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
-import sys
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,164 +12,20 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from lambda_bundle.edge import FAILED, edge, invalid
+from lambda_bundle.options import loaded, wanted_jobs, workers_of
+
 if TYPE_CHECKING:
     from lambda_bundle.cache import Cache, Usage
     from lambda_bundle.config import Config
     from lambda_bundle.console import Printer
-    from lambda_bundle.errors import BundleError, Problem
     from lambda_bundle.freshness import Verdict
-    from lambda_bundle.jobs import Format, Job
+    from lambda_bundle.jobs import Job
     from lambda_bundle.smoke import Subject, Terms
 
 # Everything heavy is imported where it is used: `invoke --list` reads this module and nothing else.
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
-_FORMATS: dict[str, Format] = {"zip": "zip", "dir": "dir"}
 _FILE = "The bundles.toml to use (default: the nearest one, in this folder or above it)."
-
-
-@contextmanager
-def edge(*, as_json: bool = False) -> Iterator[Printer]:
-    """The one place where problems become output and exit codes."""
-    try:
-        with _bytecode(), _terminable():
-            yield from _reporting(as_json=as_json)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: every command was ended, and no artifact was half-written\n")
-        raise Exit(code=INTERRUPTED) from None
-
-
-def _reporting(*, as_json: bool) -> Iterator[Printer]:
-    from lambda_bundle.console import Printer, problem_document  # noqa: PLC0415
-    from lambda_bundle.errors import BundleError  # noqa: PLC0415
-
-    printer = Printer()
-    problems: Iterable[Problem]
-    try:
-        yield printer
-    except BundleError as error:
-        problems = error.problems
-    except OSError as error:
-        printer.settle()
-        problems = [_system_problem(error)]
-    else:
-        return
-    if as_json:
-        printer.json({"problems": [problem_document(problem) for problem in problems]})
-    printer.problems(problems)
-    raise Exit(code=USAGE)
-
-
-def _system_problem(error: OSError) -> Problem:
-    """What the operating system refuses outside the work on a single artifact."""
-    from lambda_bundle.errors import Code, Problem, Where  # noqa: PLC0415
-
-    where = Where(file=str(error.filename)) if error.filename else Where()
-    return Problem(
-        code=Code.SYSTEM_ERROR,
-        message=f"the operating system says: {error.strerror or error}",
-        where=where,
-        hint="see that the folder is there, that its permissions allow the work, and that the disk has room",
-    )
-
-
-@contextmanager
-def _bytecode() -> Iterator[None]:
-    """Let Python keep the bytecode of what is imported from here on.
-
-    Invoke switches that off for the sake of tasks.py. Where nothing was compiled at installation (uv does not
-    by default), every start would compile pydantic and rich anew, which takes a second.
-    """
-    before = sys.dont_write_bytecode
-    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = before
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """CI systems end a job with SIGTERM; it is to leave as little behind as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():  # only that one can set handlers
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def invalid(message: str, *, option: str | None = None, hint: str | None = None) -> BundleError:
-    """The error for a command line that cannot be meant."""
-    from lambda_bundle.errors import BundleError, Code, Problem, Where  # noqa: PLC0415
-
-    where = Where(key=option and f"--{option}")
-    return BundleError(Problem(code=Code.INVALID_OPTION, message=message, where=where, hint=hint))
-
-
-def _load(file: str | None) -> Config:
-    from lambda_bundle.cache import Cache  # noqa: PLC0415
-    from lambda_bundle.config import find, load  # noqa: PLC0415
-
-    return load(Path(file).absolute() if file else find(Path.cwd()), Cache.of(os.environ))
-
-
-def _workers(jobs: str | None) -> int | None:
-    if jobs is None:
-        return None
-    if not re.fullmatch("[1-9][0-9]{0,3}", jobs):
-        hint = "give one from 1 upwards"
-        raise invalid(f'"{jobs}" is not a number of jobs', option="jobs", hint=hint)
-    return int(jobs)
-
-
-def _format(value: str | None) -> Format | None:
-    if value is None:
-        return None
-    if value in _FORMATS:
-        return _FORMATS[value]
-    raise invalid(f'"{value}" is not a format', option="format", hint='give "zip" or "dir"')
-
-
-def _selection(config: Config, *, everything: bool, only: list[str] | None) -> list[str]:
-    if everything and only:
-        raise invalid("--all and --only contradict each other", hint="give one of them")
-    if everything:
-        return ["*"]
-    if only:
-        return only
-    from lambda_bundle.errors import BundleError, Code, Problem  # noqa: PLC0415
-
-    raise BundleError(
-        Problem(
-            code=Code.NOTHING_SELECTED,
-            message="nothing is selected",
-            hint="give --all, or --only NAME (again for more; * and ? match as in a shell)",
-            detail="\n".join(entry.name for entry in config.entries),
-        )
-    )
-
-
-def _jobs(
-    file: str | None,
-    *,
-    everything: bool,
-    only: list[str] | None,
-    output: str | None = None,
-    form: str | None = None,
-) -> tuple[Config, tuple[Job, ...]]:
-    from lambda_bundle.jobs import plan as make  # noqa: PLC0415
-
-    config = _load(file)
-    selection = _selection(config, everything=everything, only=only)
-    folder = Path(output) if output else None
-    return config, make(config, selection, output=folder, format=_format(form))
 
 
 @task(
@@ -214,8 +65,8 @@ def bundle(  # noqa: PLR0917 - the command line's options
 ) -> None:
     """Turn sources into artifacts that Lambda can load."""
     with edge(as_json=json) as printer:
-        workers = _workers(jobs)
-        config, selected = _jobs(file, everything=all_, only=only, output=output, form=format)
+        workers = workers_of(jobs)
+        config, selected = wanted_jobs(file, everything=all_, only=only, output=output, form=format)
         if upgrade and offline:
             raise invalid("--upgrade and --offline contradict each other", hint="give one of them")
         how = {"workers": workers, "fail_fast": fail_fast, "force": force, "upgrade": upgrade}
@@ -277,8 +128,8 @@ def lock(  # noqa: PLR0917 - the command line's options
         from lambda_bundle import report  # noqa: PLC0415
         from lambda_bundle.pool import lock as run  # noqa: PLC0415
 
-        workers = _workers(jobs)
-        config, selected = _jobs(file, everything=all_, only=only)
+        workers = workers_of(jobs)
+        config, selected = wanted_jobs(file, everything=all_, only=only)
         if upgrade and offline:
             raise invalid("--upgrade and --offline contradict each other", hint="give one of them")
         printer.problems(config.warnings)
@@ -301,7 +152,7 @@ def validate(_: Context, file: Any = None) -> None:
     with edge() as printer:
         from lambda_bundle.jobs import plan as make  # noqa: PLC0415
 
-        config = _load(file)
+        config = loaded(file)
         jobs = make(config)
         printer.problems([*config.warnings, *(warning for job in jobs for warning in job.warnings)])
         functions = sum(job.kind == "function" for job in jobs)
@@ -325,7 +176,7 @@ def _counted(number: int, word: str, plural: str | None = None) -> str:
 def plan(_: Context, only: Any = None, json: bool = False, file: Any = None) -> None:
     """Show what would be built and why, and build nothing."""
     with edge(as_json=json) as printer:
-        config, jobs = _jobs(file, everything=not only, only=only)
+        config, jobs = wanted_jobs(file, everything=not only, only=only)
         printer.problems([*config.warnings, *(warning for job in jobs for warning in job.warnings)])
         from lambda_bundle.pipeline import examine  # noqa: PLC0415
 
@@ -446,7 +297,7 @@ def smoke(  # noqa: PLR0917 - the command line's options
             )
         else:
             _only_with_path(runtime=runtime, arch=arch, handler=handler, layer=layer)
-            chosen = subjects.of_jobs(_jobs(file, everything=all_, only=only, output=output)[1])
+            chosen = subjects.of_jobs(wanted_jobs(file, everything=all_, only=only, output=output)[1])
         code = _smoke(printer, chosen, terms, require=require, as_json=json)
     if code:
         raise Exit(code=code)
@@ -485,7 +336,7 @@ def clean(_: Context, output: Any = None, file: Any = None) -> None:
         from lambda_bundle.clean import sweep  # noqa: PLC0415
         from lambda_bundle.jobs import DEFAULT_OUTPUT  # noqa: PLC0415
 
-        config = _load(file)
+        config = loaded(file)
         folder = Path(output).resolve() if output else config.root / DEFAULT_OUTPUT
         removed = sweep(folder, [entry.name for entry in config.entries])
         done = f"removed {len(removed)} from" if removed else "nothing to remove in"
@@ -580,7 +431,7 @@ def verify(  # noqa: PLR0917 - the command line's options
             for option, value in of_path.items():
                 if value:
                     raise invalid(f"--{option} means nothing here", option=option, hint="it goes with --path")
-            selected = _jobs(file, everything=not only, only=only, output=output)[1]
+            selected = wanted_jobs(file, everything=not only, only=only, output=output)[1]
             cases = inspection.declared(selected)
         elif only or output or file:
             raise invalid("--path contradicts --only, --output and --file", option="path")

@@ -15,7 +15,7 @@ import pytest
 from invoke.exceptions import Exit
 from projects import HANDLER, TASKS, Project, functions
 
-from lambda_bundle import tasks
+from lambda_bundle.edge import edge
 from lambda_bundle.errors import BundleError, Code, Problem
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -468,7 +468,7 @@ def test_the_chores_of_this_repository(environ: Mapping[str, str]) -> None:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_an_interruption_exits_with_130(capsys: pytest.CaptureFixture[str], name: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Exit) as caught, tasks.edge():
+    with pytest.raises(Exit) as caught, edge():
         signal.raise_signal(signal.Signals[name])
     assert caught.value.code == 130
     assert capsys.readouterr().err.startswith("interrupted: ")
@@ -485,7 +485,7 @@ def test_an_interruption_exits_with_130(capsys: pytest.CaptureFixture[str], name
 def test_what_the_system_refuses_is_a_problem(
     capsys: pytest.CaptureFixture[str], error: OSError, told: str
 ) -> None:
-    with pytest.raises(Exit) as caught, tasks.edge(as_json=True):
+    with pytest.raises(Exit) as caught, edge(as_json=True):
         raise error
     assert caught.value.code == 2
     captured = capsys.readouterr()
@@ -499,7 +499,7 @@ def test_the_edge_works_in_any_thread(capsys: pytest.CaptureFixture[str]) -> Non
 
     def run(problems: list[Problem]) -> None:
         try:
-            with tasks.edge():
+            with edge():
                 if problems:
                     raise BundleError(*problems)
         except Exit as error:
@@ -515,7 +515,7 @@ def test_the_edge_works_in_any_thread(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_bytecode_is_kept_while_our_modules_are_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # as Invoke does
-    with tasks.edge():
+    with edge():
         assert sys.dont_write_bytecode == bool(sys.flags.dont_write_bytecode)
     assert sys.dont_write_bytecode
 

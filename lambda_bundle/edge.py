@@ -1,0 +1,105 @@
+"""Where the program meets whoever called it: problems become output and exit codes here, and nowhere else."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+if TYPE_CHECKING:
+    from lambda_bundle.console import Printer
+    from lambda_bundle.errors import BundleError, Problem
+
+# Everything heavy is imported where it is used: `invoke --list` reads this module too.
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+@contextmanager
+def edge(*, as_json: bool = False) -> Iterator[Printer]:
+    """The one place where problems become output and exit codes."""
+    try:
+        with _bytecode(), _terminable():
+            yield from _reporting(as_json=as_json)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: every command was ended, and no artifact was half-written\n")
+        raise Exit(code=INTERRUPTED) from None
+
+
+def _reporting(*, as_json: bool) -> Iterator[Printer]:
+    from lambda_bundle.console import Printer, problem_document  # noqa: PLC0415
+    from lambda_bundle.errors import BundleError  # noqa: PLC0415
+
+    printer = Printer()
+    problems: Iterable[Problem]
+    try:
+        yield printer
+    except BundleError as error:
+        problems = error.problems
+    except OSError as error:
+        printer.settle()
+        problems = [_system_problem(error)]
+    else:
+        return
+    if as_json:
+        printer.json({"problems": [problem_document(problem) for problem in problems]})
+    printer.problems(problems)
+    raise Exit(code=USAGE)
+
+
+def _system_problem(error: OSError) -> Problem:
+    """What the operating system refuses outside the work on a single artifact."""
+    from lambda_bundle.errors import Code, Problem, Where  # noqa: PLC0415
+
+    where = Where(file=str(error.filename)) if error.filename else Where()
+    return Problem(
+        code=Code.SYSTEM_ERROR,
+        message=f"the operating system says: {error.strerror or error}",
+        where=where,
+        hint="see that the folder is there, that its permissions allow the work, and that the disk has room",
+    )
+
+
+@contextmanager
+def _bytecode() -> Iterator[None]:
+    """Let Python keep the bytecode of what is imported from here on.
+
+    Invoke switches that off for the sake of tasks.py. Where nothing was compiled at installation (uv does not
+    by default), every start would compile pydantic and rich anew, which takes a second.
+    """
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """CI systems end a job with SIGTERM; it is to leave as little behind as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():  # only that one can set handlers
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def invalid(message: str, *, option: str | None = None, hint: str | None = None) -> BundleError:
+    """The error for a command line that cannot be meant."""
+    from lambda_bundle.errors import BundleError, Code, Problem, Where  # noqa: PLC0415
+
+    where = Where(key=option and f"--{option}")
+    return BundleError(Problem(code=Code.INVALID_OPTION, message=message, where=where, hint=hint))
