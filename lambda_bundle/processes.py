@@ -21,6 +21,8 @@ from lambda_bundle.process import Children, Talk
 
 _T = TypeVar("_T")
 _A = TypeVar("_A")
+_MOST = 8
+"""Each takes some 25 MB, besides the file that it has in hand."""
 _BEGIN = (
     "import sys; sys.path += sys.argv[1:]; from lambda_bundle.worker import main; "
     "main(sys.stdin.buffer, sys.stdout.buffer)"
@@ -44,7 +46,7 @@ class Processes:
         *,
         worth: float = 0.2,
     ) -> None:
-        """At most `count` of them, which run in a folder.
+        """At most `count` of them, or as many as memory is for, which run in a folder.
 
         `worth` are the seconds of work that are done here, in the threads: whoever has no more than that to
         do need not wait for a process to start.
@@ -55,7 +57,7 @@ class Processes:
         self._lock = threading.Lock()
         self._own = threading.local()
         self._spent = 0.0
-        self.threads: Executor = self._stack.enter_context(ThreadPoolExecutor(count))
+        self.threads: Executor = self._stack.enter_context(ThreadPoolExecutor(min(count, _MOST)))
         """For work that gives the interpreter away itself; none of it may wait for other work in here."""
 
     def close(self) -> None:
@@ -98,7 +100,8 @@ class Processes:
         # Everything is found where it is found here, except that nothing hides the standard library: Invoke
         # puts the user's folder before it, when we have it already.
         paths = [os.path.abspath(path) for path in sys.path]  # noqa: PTH100 - as it is, links too
-        command = [sys.executable, "-I", "-S", "-c", _BEGIN, *paths]
+        utf8 = f"utf8={int(sys.getfilesystemencoding() == 'utf-8')}"  # names of files are those that we know
+        command = [sys.executable, "-I", "-S", "-X", utf8, "-c", _BEGIN, *paths]
         with self._lock:
             talking = self._children.talking(
                 command, shown="python -m lambda_bundle.worker", cwd=self._folder, environ=self._environ
