@@ -12,14 +12,19 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from lambda_bundle.copies import copy_file, copy_hashed, make_folder
+from lambda_bundle.copies import copy_all, make_folder
 from lambda_bundle.members import MAX_BYTES, Item, Pack, Writer, compress, items, too_large, weight
 from lambda_bundle.result import Archived
 from lambda_bundle.stage import Tree, folders_of
 
 _MAX_ENTRIES = 0xFFFF  # what a zip without the 64-bit extension can hold
+_BATCH = 250
+"""Files that are copied in one go."""
 _END = struct.Struct("<4s4H2LH")
+
+Run = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 def _nothing() -> None:
@@ -79,13 +84,11 @@ def _add_some(out: Writer, pack: Pack, without: frozenset[str]) -> None:
                 out.add(member, packed.read(member.packed))
 
 
-def write_folder(
-    tree: Tree, path: Path, *, hashes: Mapping[str, str], check: Callable[[], None] = _nothing
-) -> Archived:
+def write_folder(tree: Tree, path: Path, *, hashes: Mapping[str, str], run: Run = map) -> Archived:
     """Write a folder of the files, real copies with the permissions that Lambda needs.
 
-    `hashes` holds the SHA-256 of files whose content is known. `check` is called before each file; what it
-    raises ends the work.
+    `hashes` holds the SHA-256 of files whose content is known. `run` calls a function for each of some
+    arguments, as `map` does; what it raises ends the work.
     """
     digest = hashlib.sha256()
     total = 0
@@ -95,15 +98,13 @@ def write_folder(
     for folder in sorted(folders_of(tree)):  # those above come first
         with suppress(FileExistsError):  # two names can be one folder somewhere
             make_folder(f"{root}/{folder}")
-    for name, source in sorted(tree.items()):
-        check()
-        known = hashes.get(name)
-        if known is None:
-            size, mode, known = copy_hashed(source, f"{root}/{name}")
-        else:
-            size, mode = copy_file(source, f"{root}/{name}")
+    names = sorted(tree)
+    wanted = [(str(tree[name]), f"{root}/{name}", hashes.get(name)) for name in names]
+    batches = [wanted[begin : begin + _BATCH] for begin in range(0, len(wanted), _BATCH)]
+    copied = (one for batch in run(copy_all, batches) for one in batch)
+    for name, (size, mode, sha256) in zip(names, copied, strict=True):
         total += size
-        digest.update(f"{name}\0{mode:o}\0{known}\n".encode())
+        digest.update(f"{name}\0{mode:o}\0{sha256}\n".encode())
     return Archived(size=total, unzipped=total, sha256=digest.hexdigest())
 
 

@@ -37,6 +37,7 @@ from lambda_bundle.lock import Release
 from lambda_bundle.once import Once
 from lambda_bundle.orders import Order
 from lambda_bundle.process import Children
+from lambda_bundle.processes import Processes
 from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
 from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
 from lambda_bundle.requirements import gather
@@ -75,6 +76,7 @@ class Run:
     """What the jobs of one run share."""
 
     pool: Executor
+    processes: Processes
     slots: threading.Semaphore
     """One for each job that may work at a time; those that wait for others have none."""
     children: Children
@@ -358,11 +360,11 @@ class Assembly:
         return archive.write_zip(own, path, packs=packs, without=without, check=check)
 
     def _write_folder(self, path: Path, contents: Contents) -> Archived:
-        prefix, check = self._job.prefix, self._run.children.check
+        prefix = self._job.prefix
         files = (file for share in contents.shares for file in share.files)
         hashes = {f"{prefix}{name}": file.sha256 for name, file in files}
         tree = _below(prefix, contents.tree(self._run.store))
-        return archive.write_folder(tree, path, hashes=hashes, check=check)
+        return archive.write_folder(tree, path, hashes=hashes, run=self._run.processes.map)
 
     def _folder(self) -> Path:
         """An empty folder that is there as long as this job runs; for a layer, as long as the run.

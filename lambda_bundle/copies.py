@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 
 _BLOCK = 1 << 20
@@ -64,6 +65,17 @@ def copy_hashed(source: Place, destination: Place) -> tuple[int, int, str]:
     finally:
         os.close(reading)
     return size, mode, digest.hexdigest()
+
+
+def copy_all(wanted: Iterable[tuple[str, str, str | None]]) -> list[tuple[int, int, str]]:
+    """Copy files, each from a path to another; bytes, permissions and SHA-256 of each.
+
+    The third is the SHA-256 where it is known. Raises as `copy_file` does.
+    """
+    return [
+        copy_hashed(source, destination) if known is None else (*copy_file(source, destination), known)
+        for source, destination, known in wanted
+    ]
 
 
 def make_folder(path: str) -> None:

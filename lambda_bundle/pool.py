@@ -174,6 +174,7 @@ def _open(
                 cache, children=children, environ=environ, scratch=scratch, processes=processes
             ),
             pool=pool,
+            processes=processes,
             children=children,
             environ=environ,
             progress=progress,

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,6 +67,7 @@ class Processes:
     def map(self, function: Callable[[_A], _T], arguments: Iterable[_A]) -> list[_T]:
         """What the function, one of a module, returns for each argument; what it raises."""
         futures = [self.threads.submit(self.call, function, one) for one in arguments]
+        wait(futures)  # whoever hears of an error may clean up: nothing works on then
         return [future.result() for future in futures]
 
     def call(self, function: Callable[..., _T], *arguments: Any) -> _T:
@@ -74,6 +75,7 @@ class Processes:
 
         Raises `BundleError` where the process ends meanwhile, and `Stopped` where the run does.
         """
+        self._children.check()
         talk: Talk | None = getattr(self._own, "talk", None)
         if talk is None and (self._spent < self._worth or not sys.executable):
             began = time.thread_time()
