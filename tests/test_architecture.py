@@ -25,7 +25,7 @@ ORDER = [
     # from requirements to wheels
     *("lock", "reqfile", "registries", "access", "installed", "needs", "unpack", "installers"),
     *("projects", "pylock", "lockfile", "uvlock", "exports", "foreign"),
-    *("installer_uv", "installer_pip", "backends", "resolutions"),
+    *("uv_commands", "uv_output", "installer_uv", "installer_pip", "backends", "resolutions"),
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
     # from sources and wheels to artifacts
@@ -67,7 +67,7 @@ ROOMS = {
     "rich": {"terminal"},
     "ruff": {"syntax"},
     "subprocess": {"process"},
-    "tomli": {"config", "installer_uv", "positions", "projects", "registries", "local"},
+    "tomli": {"config", "positions", "projects", "registries", "local", "uv_output"},
     "tomli_w": {"lockfile"},
     "uv": {"exports"},
 }

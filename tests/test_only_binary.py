@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wheelhouse import Wheelhouse
 from workbench import BACKENDS, Workbench
 
-from lambda_bundle import installer_pip, installer_uv
+from lambda_bundle import installer_pip, uv_commands
 from lambda_bundle.errors import Code
 from lambda_bundle.reqfile import Options
 from lambda_bundle.targets import RUNTIMES, Target
@@ -42,9 +42,9 @@ def commands(target: Target, given_options: Options, flag: bool) -> dict[str, li
     """Every command that a backend may run for a target."""
     machine = target.machine
     return {
-        "uv compile": installer_uv.compile_arguments(target, given_options),
-        "uv list": installer_uv.listing_arguments(given_options, "2.7"),
-        "uv install": installer_uv.install_arguments(
+        "uv compile": uv_commands.compile_arguments(target, given_options),
+        "uv list": uv_commands.listing_arguments(given_options, "2.7"),
+        "uv install": uv_commands.install_arguments(
             target,
             f"{machine}-manylinux_2_40",
             Path("into"),
@@ -140,10 +140,10 @@ def builds(target: Target, given_options: Options) -> dict[str, list[str]]:
     """Every command that may build something, and of what: one project, or a package that is named."""
     return {
         "uv sdist": [
-            *installer_uv.compile_arguments(target, given_options),
-            *installer_uv.from_sources(["named"]),
+            *uv_commands.compile_arguments(target, given_options),
+            *uv_commands.from_sources(["named"]),
         ],
-        "uv fetch": installer_uv.fetch_arguments("named", Path("into"), options=given_options),
+        "uv fetch": uv_commands.fetch_arguments("named", Path("into"), options=given_options),
         "pip sdist": installer_pip.sdist_arguments(target, "named", Path("into")),
         "pip fetch": installer_pip.fetch_arguments(Path("into")),
         "pip build": installer_pip.build_arguments("build.txt", Path("into")),
@@ -160,5 +160,5 @@ def test_builds_are_of_one_thing(target: Target, given_options: Options) -> None
         assert exempt in ([], ["named"]), name
         assert "--no-build-isolation" not in arguments, name
     # uv build has no --only-binary; of what it builds, the project is exempt from this.
-    arguments = installer_uv.build_arguments(Path("project"), Path("into"), options=given_options)
+    arguments = uv_commands.build_arguments(Path("project"), Path("into"), options=given_options)
     assert "--no-build" in arguments
