@@ -12,9 +12,8 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from lambda_bundle.copies import copy_all, make_folder
+from lambda_bundle.copies import Run, copy_all, make_folder
 from lambda_bundle.members import MAX_BYTES, Item, Pack, Writer, compress, items, too_large, weight
 from lambda_bundle.result import Archived
 from lambda_bundle.stage import Tree, folders_of
@@ -23,8 +22,6 @@ _MAX_ENTRIES = 0xFFFF  # what a zip without the 64-bit extension can hold
 _BATCH = 250
 """Files that are copied in one go."""
 _END = struct.Struct("<4s4H2LH")
-
-Run = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 def _nothing() -> None:

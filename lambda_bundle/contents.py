@@ -7,10 +7,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
+from lambda_bundle.copies import File
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Wheel
 from lambda_bundle.orders import Order
-from lambda_bundle.sets import DependencySet, File
+from lambda_bundle.sets import DependencySet
 from lambda_bundle.stage import Tree
 from lambda_bundle.stamps import Seen, Stamp
 from lambda_bundle.store import Store

@@ -9,14 +9,27 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any, NamedTuple
 
 _BLOCK = 1 << 20
 _BINARY = getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | _BINARY
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
 
+
+class File(NamedTuple):
+    """A file, as it is on Lambda."""
+
+    size: int
+    mode: int
+    """Its permissions there."""
+    sha256: str
+
+
+Run = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""What calls a function for each of some arguments, as `map` does."""
 Place = str | os.PathLike[str]
 
 
@@ -76,6 +89,25 @@ def copy_all(wanted: Iterable[tuple[str, str, str | None]]) -> list[tuple[int, i
         copy_hashed(source, destination) if known is None else (*copy_file(source, destination), known)
         for source, destination, known in wanted
     ]
+
+
+def read_all(root: str, paths: Iterable[str]) -> list[tuple[File, bytes]]:
+    """The files at paths in a folder, with the first bytes of each."""
+    return [_read(f"{root}/{path}") for path in paths]
+
+
+def _read(path: str) -> tuple[File, bytes]:
+    handle = os.open(path, _READ)
+    try:
+        status = os.fstat(handle)
+        start = block = os.read(handle, min(status.st_size + 1, _BLOCK))
+        digest = hashlib.sha256(block)
+        while len(block) == _BLOCK:
+            block = os.read(handle, _BLOCK)
+            digest.update(block)
+    finally:
+        os.close(handle)
+    return File(status.st_size, lambda_mode(status.st_mode), digest.hexdigest()), start[:4]
 
 
 def make_folder(path: str) -> None:

@@ -10,7 +10,6 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from lambda_bundle.cache import Cache
 from lambda_bundle.installed import Distribution, clean, contested, distributions, record_hash
 from lambda_bundle.lock import Wheel
 from lambda_bundle.orders import Order
+from lambda_bundle.processes import Processes
 from lambda_bundle.sets import Piece, is_clear, survey
 
 TREE = "tree"
@@ -28,8 +28,8 @@ _Key = tuple[str, str, str]
 class Pieces:
     """The installed wheels of one run."""
 
-    def __init__(self, cache: Cache, pool: Executor | None = None) -> None:
-        self._cache, self._pool = cache, pool
+    def __init__(self, cache: Cache, processes: Processes | None = None) -> None:
+        self._cache, self._processes = cache, processes
         self._lock = threading.Lock()
         self._fetching: dict[str, threading.Lock] = {}
         self._fetched: set[str] = set()
@@ -55,7 +55,7 @@ class Pieces:
 
     def close(self) -> None:
         """Remove the installed wheels."""
-        run = map if self._pool is None else self._pool.map
+        run = map if self._processes is None else self._processes.threads.map
         list(run(partial(shutil.rmtree, ignore_errors=True), self._folders))
 
     def scratch(self) -> Path:
@@ -81,7 +81,8 @@ class Pieces:
         order.install(wheels, folder, linked=linked, at_hand=at_hand)
         found = distributions(folder)
         _settle(folder, contested(found), wheels, order)
-        return survey(folder, clean(folder, found), found, pool=self._pool)
+        run = map if self._processes is None else self._processes.map
+        return survey(folder, clean(folder, found), found, run=run)
 
     @contextmanager
     def _single_flight(self, wheels: Iterable[Wheel]) -> Iterator[frozenset[str]]:

@@ -8,34 +8,22 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lambda_bundle.binaries import inspect, is_of_interest
 from lambda_bundle.builder import NOTHING_LOCAL, Local
-from lambda_bundle.copies import lambda_mode
+from lambda_bundle.copies import File, Run, lambda_mode, read_all
 from lambda_bundle.elf import Binary
 from lambda_bundle.errors import Code, Problem, Where
 from lambda_bundle.installed import Distribution, contested, order_of, write_record
 from lambda_bundle.lock import Wheel
 from lambda_bundle.stage import file_mode, folders_of
 
-_BLOCK = 1 << 20
-_CHUNK = 64
-"""How many files a thread looks at in one go."""
-_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-
-
-class File(NamedTuple):
-    """A file of a dependency set."""
-
-    size: int
-    mode: int
-    """On Lambda."""
-    sha256: str
+_CHUNK = 128
+"""How many files are read in one go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +84,11 @@ class Piece:
 
 
 def survey(
-    folder: Path, paths: Sequence[str], found: Sequence[Distribution], *, pool: Executor | None = None
+    folder: Path, paths: Sequence[str], found: Sequence[Distribution], *, run: Run = map
 ) -> tuple[Piece, ...]:
     """Read every file of installed wheels, and write their RECORDs; `paths` are all files."""
-    run = map if pool is None else pool.map
     parts = [paths[begin : begin + _CHUNK] for begin in range(0, len(paths), _CHUNK)]
-    looks = [look for part in run(partial(_look_at, str(folder)), parts) for look in part]
+    looks = [look for part in run(partial(read_all, str(folder)), parts) for look in part]
     files = {path: file for path, (file, _) in zip(paths, looks, strict=True)}
     worth = {
         path: folder / path
@@ -112,7 +99,7 @@ def survey(
     for one in found:
         write_record(folder, one, plain)
     records = [f"{one.info}/RECORD" for one in found]
-    again = dict(zip(records, _look_at(str(folder), records), strict=True))
+    again = dict(zip(records, read_all(str(folder), records), strict=True))
     files |= {path: file for path, (file, _) in again.items()}
     binaries = {path: asdict(binary) for path, binary in inspect(worth).items()}
     theirs = [(one, {*one.files, record}) for one, record in zip(found, records, strict=True)]
@@ -163,25 +150,6 @@ def facts(pieces: Sequence[Piece]) -> dict[str, Any]:
             if path in files
         },
     }
-
-
-def _look_at(root: str, paths: Iterable[str]) -> list[tuple[File, bytes]]:
-    return [_look(f"{root}/{path}") for path in paths]
-
-
-def _look(path: str) -> tuple[File, bytes]:
-    """A file, and its first bytes."""
-    handle = os.open(path, _READ)
-    try:
-        status = os.fstat(handle)
-        start = block = os.read(handle, min(status.st_size + 1, _BLOCK))
-        digest = hashlib.sha256(block)
-        while len(block) == _BLOCK:
-            block = os.read(handle, _BLOCK)
-            digest.update(block)
-    finally:
-        os.close(handle)
-    return File(status.st_size, lambda_mode(status.st_mode), digest.hexdigest()), start[:4]
 
 
 def of(facts: Mapping[str, Any], key: str, wheels: tuple[Wheel, ...]) -> DependencySet:

@@ -57,7 +57,7 @@ class Store:
         self._asked: dict[str, Requirements] = {}
         self._installed = False
         self._packer = Packer(processes)
-        self._pieces = Pieces(cache, None if processes is None else processes.threads)
+        self._pieces = Pieces(cache, processes)
         self._passing: dict[str, tuple[Piece, ...]] = {}
         """The sets that were installed to be read, and only for this run."""
         self._making: dict[str, threading.Lock] = {}

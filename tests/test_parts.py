@@ -17,13 +17,14 @@ from results import job
 
 from lambda_bundle import binaries, hygiene
 from lambda_bundle.contents import Contents, Share
+from lambda_bundle.copies import File
 from lambda_bundle.elf import Binary
 from lambda_bundle.errors import Problem
 from lambda_bundle.installed import Distribution
 from lambda_bundle.process import Children
 from lambda_bundle.processes import Processes
 from lambda_bundle.reading import Desk, read_one
-from lambda_bundle.sets import DependencySet, File
+from lambda_bundle.sets import DependencySet
 from lambda_bundle.stage import folders_of
 from lambda_bundle.targets import Target
 from lambda_bundle.verify import Part, Shelf, part_of, subject, verify
