@@ -43,7 +43,7 @@ def write_zip(
     """
     wanted = items(own)
     _check_fits(wanted, packs, without)
-    with path.open("wb") as file:
+    with path.open("wb", buffering=0) as file:
         out = Writer(file)
         for pack in packs:
             if without and any(member.name in without for member, _ in pack.members()):
@@ -58,6 +58,7 @@ def write_zip(
             raise too_large("the files are more than the 4 GiB that a zip can hold")
         out.write(directory)
         out.write(_END.pack(b"PK\5\6", 0, 0, out.count, out.count, len(directory), start, 0))
+        out.flush()
     return Archived(size=out.size, unzipped=unzipped, sha256=out.sha256.hexdigest())
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lambda_bundle.copies import copy_content, lambda_mode
 from lambda_bundle.deflation import STORED, Content, deflate
@@ -33,8 +33,6 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _OFFSET = struct.Struct("<L")  # the last field of a record
 _BLOCK = 1 << 20
-_SMALL = 1 << 16
-"""Bytes that are copied once more in memory sooner than written by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +66,35 @@ class Member:
 
 
 class Writer:
-    """A zip in the making: hashed as it is written, with a central directory that grows beside it."""
+    """A zip in the making: hashed as it is written, with a central directory that grows beside it.
 
-    def __init__(self, file: IO[bytes] | FileIO) -> None:
+    Files are many and small: what is added is written when there is enough of it, and at `flush`.
+    """
+
+    def __init__(self, file: FileIO) -> None:
         self._file = file
+        self._held: list[bytes] = []
+        self._written = 0
         self.sha256 = hashlib.sha256()
+        """Of what is written."""
         self.size = 0
-        """Bytes written."""
+        """Bytes added."""
         self.directory: list[bytes] = []
         self.count = 0
         self.unzipped = 0
+
+    @property
+    def is_written(self) -> bool:
+        """Whether all that was added can be read from the file."""
+        return not self._held
 
     def add(self, member: Member, data: bytes) -> None:
         """Append a member with its content as it is stored. Raises `BundleError` where no zip can hold it."""
         header = member.header
         self._check_room(len(header) + len(data))
         self.directory.append(member.record(self.size))
-        if len(data) < _SMALL:
-            self.write(header + data)
-        else:
-            self.write(header)
-            self.write(data)
+        self.write(header)
+        self.write(data)
         self.count += 1
         self.unzipped += member.size
 
@@ -98,15 +104,15 @@ class Writer:
         self.directory.append(pack.directory_at(self.size))
         self.count += pack.count
         self.unzipped += pack.unzipped
-        with pack.content.open("rb") as content:
+        with pack.content.open("rb", buffering=0) as content:
             if self.size:
                 while block := content.read(_BLOCK):
                     self.write(block)
             else:
-                self._file.flush()
                 copy_content(content.fileno(), self._file.fileno(), pack.size)
                 self._file.seek(0, os.SEEK_END)
                 self.sha256, self.size = pack.sha256.copy(), pack.size
+                self._written = self.size
 
     def _check_room(self, size: int) -> None:
         if self.size + size > MAX_BYTES:
@@ -114,11 +120,20 @@ class Writer:
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
+        self._held.append(data)
+        self.size += len(data)
+        if self.size - self._written >= _BLOCK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        data = b"".join(self._held)
+        self.sha256.update(data)
         rest = memoryview(data)
         while rest:  # without a buffer, the system may take a part
             rest = rest[self._file.write(rest) :]
-        self.sha256.update(data)
-        self.size += len(data)
+        self._held.clear()
+        self._written = self.size
 
 
 @dataclass(frozen=True, slots=True)

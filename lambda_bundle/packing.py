@@ -11,8 +11,10 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from io import FileIO
 from pathlib import Path
 
 from lambda_bundle.deflation import Content, deflate, deflate_all
@@ -57,9 +59,10 @@ class _Task:
     def run(self, deflate_all: Callable[[list[str]], list[Content]]) -> None:
         try:
             made = iter(deflate_all([fitting(one).source for one, place in self.files if place is None]))
-            self.done.set_result(
-                [next(made) if place is None else _read(one, place) for one, place in self.files]
-            )
+            with _Opened() as opened:
+                self.done.set_result(
+                    [next(made) if place is None else opened.read(one, place) for one, place in self.files]
+                )
         except BaseException as error:  # noqa: BLE001 - whoever waits for it must hear of it
             self.done.set_exception(error)
 
@@ -82,15 +85,19 @@ class Packer:
 
         The members are in the order of the files. `check` is called before each; what it raises ends it.
         """
-        # Without a buffer: what was written, others may read there at once.
         with (folder / CONTENT).open("wb", buffering=0) as file:
             out = Writer(file)
             files = str(folder / CONTENT), str(place / CONTENT)
+            added: list[tuple[Item, Content, int]] = []
             for one, content in self._compressed(wanted):
                 check()
                 out.add(member_of(one, content), content.data)
-                begin = out.size - len(content.data)
-                self._settle(one, content, begin, files)
+                added.append((one, content, out.size - len(content.data)))
+                if out.is_written:
+                    self._settle(added, files)
+                    added.clear()
+            out.flush()
+            self._settle(added, files)
         directory = close_pack(out, folder)
         return Pack(
             folder=place,
@@ -148,26 +155,42 @@ class Packer:
         except CancelledError:  # by another pack, whose work has ended
             return one, deflate(fitting(one).source)
 
-    def _settle(self, one: Item, content: Content, begin: int, files: tuple[str, str]) -> None:
-        """Let go of what is written: from now on it is read where it is."""
-        if one.sha256 is None:
-            return
-        check = zlib.crc32(content.data)
-        place = _Place(files, begin, len(content.data), check, content.method, content.crc, content.size)
-        with self._lock:
-            if not isinstance(self._known.get(one.sha256), _Place):
-                self._known[one.sha256] = place
+    def _settle(self, written: Iterable[tuple[Item, Content, int]], files: tuple[str, str]) -> None:
+        """Let go of what is written: from now on it is read where it begins."""
+        for one, content, begin in written:
+            if one.sha256 is None:
+                continue
+            check = zlib.crc32(content.data)
+            place = _Place(files, begin, len(content.data), check, content.method, content.crc, content.size)
+            with self._lock:
+                if not isinstance(self._known.get(one.sha256), _Place):
+                    self._known[one.sha256] = place
 
 
-def _read(one: Item, place: _Place) -> Content:
-    """What was compressed before; compressed again where it is not to be found any more."""
-    for file in place.files:
-        try:
-            with open(file, "rb", buffering=0) as packed:  # noqa: PTH123 - a Path for each of many files is slow
-                packed.seek(place.begin)
-                data = packed.read(place.packed)
-        except OSError:
-            continue
-        if len(data) == place.packed and zlib.crc32(data) == place.check:
-            return Content(place.method, place.crc, place.size, data)
-    return deflate(one.source)
+class _Opened(ExitStack):
+    """The packs that are open to be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._files: dict[str, FileIO | None] = {}
+
+    def read(self, one: Item, place: _Place) -> Content:
+        """What was compressed before; compressed again where it is not to be found any more."""
+        for path in place.files:
+            file = self._open(path)
+            if file is not None:
+                file.seek(place.begin)
+                data = file.read(place.packed)
+                if len(data) == place.packed and zlib.crc32(data) == place.check:
+                    return Content(place.method, place.crc, place.size, data)
+        return deflate(one.source)
+
+    def _open(self, path: str) -> FileIO | None:
+        if path not in self._files:
+            try:
+                file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - it is closed with the others
+            except OSError:
+                self._files[path] = None
+            else:
+                self._files[path] = self.enter_context(file)
+        return self._files[path]
