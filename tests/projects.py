@@ -8,11 +8,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from unittest.mock import patch
 
 from lambda_bundle import cli
@@ -61,25 +61,8 @@ class Project:
         A process of its own takes a third of a second before it does anything.
         """
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-        back = Path.cwd()
-        with (
-            patch.dict(os.environ, {**self.environ, **environ}, clear=True),
-            patch.object(sys, "argv", [str(SCRIPT), *args]),
-            patch.object(tempfile, "tempdir", None),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            os.chdir(self.root / cwd)
-            code: object = 0
-            try:
-                cli.main()
-            except SystemExit as ended:
-                code = ended.code
-            finally:
-                os.chdir(back)
-        assert isinstance(code, int)
-        texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
-        return _seen(code, *texts)
+        code = within(self.root / cwd, {**self.environ, **environ}, args, out, err)
+        return _seen(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
     def run(self, command: list[str], cwd: str = ".", **environ: str) -> Ran:
         """Run a command; whatever happens, nobody sees a traceback or an escape code."""
@@ -94,6 +77,28 @@ class Project:
             check=False,
         )
         return _seen(done.returncode, done.stdout, done.stderr)
+
+
+def within(folder: Path, environ: Mapping[str, str], args: Sequence[str], out: TextIO, err: TextIO) -> int:
+    """The exit code of `lambda-bundle` in this process, as if it had been started in a folder."""
+    back = Path.cwd()
+    with (
+        patch.dict(os.environ, environ, clear=True),
+        patch.object(sys, "argv", [str(SCRIPT), *args]),
+        patch.object(tempfile, "tempdir", None),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        os.chdir(folder)
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            os.chdir(back)
+    assert isinstance(code, int)
+    return code
 
 
 def _seen(code: int, out: str, err: str) -> Ran:

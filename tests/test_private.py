@@ -617,9 +617,11 @@ def test_pypiserver(pypiserver: Path, private: Private) -> None:
     try:
         answers(port)
         host = f"127.0.0.1:{port}"
-        private.declare(f'[index]\nurl = "{at(host, "build:${TOKEN}@")}"', {"api": "top\n"})
-        for result in private.bundle("--json", TOKEN=ROTATED).data["results"]:
-            assert [one["code"] for one in result["problems"]] == [Code.INDEX_UNAUTHORIZED]
+        head = f'[index]\nurl = "{at(host, "build:${TOKEN}@")}"'
+        private.declare(head, {"api": "top\n"}, ("uv",))
+        (result,) = private.bundle("--json", TOKEN=ROTATED).data["results"]
+        assert [one["code"] for one in result["problems"]] == [Code.INDEX_UNAUTHORIZED]
+        private.declare(head, {"api": "top\n"})
         assert private.built(TOKEN=PASSWORD) == BOTH
         kept = private.kept
         netrc = private.root / "credentials"

@@ -140,7 +140,7 @@ def test_lock_with_an_sdist(backend: str, workshop: Workshop, wheelhouse: Wheelh
     assert wheels(workshop) == [("old", "1.0")]
 
 
-@both
+@uv_and_at_length_pip
 def test_lock_with_a_folder(backend: str, workshop: Workshop) -> None:
     """Nothing is resolved: what it requires is in the lock, or is not wanted."""
     project(workshop.root / "libs/lib", requires=["not-followed", "near @ ../near"])
