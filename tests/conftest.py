@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from uv import find_uv_bin
 from wheelhouse import Wheelhouse
 
 # How long an example takes says more of the machine than of the code.
@@ -96,13 +100,28 @@ def environ(
     return {**clean_environ, **own, "UV_DEFAULT_INDEX": nowhere.as_uri(), "PIP_NO_INDEX": "1"}
 
 
+@pytest.fixture(scope="session")
+def acquainted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of uv that knows the Python of the tests and nothing else.
+
+    In an empty one, uv has to start that Python first, which takes longer than the rest of most tests.
+    """
+    asked, known = tmp_path_factory.mktemp("asked"), tmp_path_factory.mktemp("acquainted")
+    command = [find_uv_bin(), "python", "find", "--quiet", "--offline", "--no-python-downloads"]
+    environ = {**os.environ, "UV_CACHE_DIR": str(asked)}
+    subprocess.run([*command, sys.executable], env=environ, check=True, stdout=subprocess.DEVNULL)
+    for folder in asked.glob("interpreter-*"):
+        shutil.copytree(folder, known / folder.name)
+    return known
+
+
 @pytest.fixture
-def wheelhouse(tmp_path: Path, environ: dict[str, str]) -> Wheelhouse:
+def wheelhouse(tmp_path: Path, environ: dict[str, str], acquainted: Path) -> Wheelhouse:
     """An empty folder for hand-written wheels that both backends look into."""
     folder = tmp_path / "wheelhouse"
     folder.mkdir()
     environ["UV_FIND_LINKS"] = environ["PIP_FIND_LINKS"] = str(folder)
-    environ["UV_CACHE_DIR"] = str(tmp_path / "uv-cache")
+    environ["UV_CACHE_DIR"] = str(shutil.copytree(acquainted, tmp_path / "uv-cache"))
     return Wheelhouse(folder)
 
 

@@ -109,7 +109,7 @@ CASES = [
     no_wheel("mac", "mac 2.0", "mac-2.0-cp311-cp311-macosx_11_0_arm64", pip=False),
     no_wheel("fine\nmac==1.0", "mac 1.0", "mac-1.0-cp311-cp311-macosx_11_0_arm64", where=SECOND),
     no_wheel("needs-mac", "mac 1.0", "mac-1.0-cp311-cp311-macosx_11_0_arm64", where=NOWHERE, pip=False),
-    no_wheel("any-needs-mac", "mac 2.0", "mac-2.0-cp311-cp311-macosx_11_0_arm64", where=NOWHERE),
+    no_wheel("any-needs-mac", "mac 2.0", "mac-2.0-cp311-cp311-macosx_11_0_arm64", where=NOWHERE, pip=False),
     no_wheel("new", "new 2.0", "new-2.0-cp311-cp311-manylinux_2_28_x86_64", pip=False),
     no_wheel("new==1.0", "new 1.0", "new-1.0-cp311-cp311-manylinux_2_28_x86_64", pip=False),
     no_wheel(

@@ -132,10 +132,11 @@ def environment(clean: Mapping[str, str], root: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def private(tmp_path: Path, clean_environ: Mapping[str, str]) -> Iterator[Private]:
+def private(tmp_path: Path, clean_environ: Mapping[str, str], acquainted: Path) -> Iterator[Private]:
     house = Wheelhouse(tmp_path / "packages")
     for name in ("packages", "repo", "tmp"):
         (tmp_path / name).mkdir()
+    shutil.copytree(acquainted, tmp_path / "uv-cache")
     house.wheel("top", requires=["dep>=1"])
     house.wheel("dep", "1.5")
     index = Index(folder=house.folder, credentials=f"{USER}:{PASSWORD}")
