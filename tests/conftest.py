@@ -23,29 +23,10 @@ PASSED_ON = ("UV_CACHE_DIR", "UV_PYTHON_DOWNLOADS")
 
 
 LONGEST = (
-    *(
-        "private",
-        "foreign",
-        "install_errors",
-        "sdists",
-        "backends_agree",
-        "locking",
-        "kept",
-        "cli",
-        "local_code",
-    ),
-    *(
-        "verify_index",
-        "freshness",
-        "locked",
-        "smoke_examples",
-        "verify",
-        "examples",
-        "docs",
-        "smoke",
-        "layers",
-    ),
-    *("monorepo", "local_index", "index", "pip", "store", "interrupt", "binaries_index", "only_binary"),
+    *("foreign", "private", "install_errors", "backends_agree", "kept", "smoke_examples", "smoke"),
+    *("freshness", "sdists", "local_code", "verify_index", "locking", "store", "docs", "examples"),
+    *("local_index", "locked", "pip", "pieces", "interrupt", "pipeline", "layers", "binaries_index"),
+    *("index", "cli", "console", "verify", "process", "reqfile", "only_binary", "verdicts", "monorepo"),
 )
 """The modules that take longest, by what follows `test_` in their names: begun first, none is waited for."""
 
