@@ -18,8 +18,8 @@ from lambda_bundle.indexes import Index, expand, passwords
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import mask
 from lambda_bundle.registries import Registries, find
-from lambda_bundle.reqfile import Options, Requirements
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Options, Requirements
 
 _PATHS = (
     *("UV_CONFIG_FILE", "UV_CACHE_DIR", "PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_CERT", "PIP_CLIENT_CERT"),

@@ -39,7 +39,6 @@ from lambda_bundle.orders import Order
 from lambda_bundle.process import Children
 from lambda_bundle.processes import Processes
 from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
-from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
 from lambda_bundle.requirements import gather
 from lambda_bundle.result import Archived, Artifact, Progress
 from lambda_bundle.sets import is_same
@@ -57,6 +56,7 @@ from lambda_bundle.stamps import Stamp, look
 from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
 from lambda_bundle.verdicts import Verdicts
+from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 

@@ -33,10 +33,10 @@ from lambda_bundle.once import Once
 from lambda_bundle.process import mask
 from lambda_bundle.projects import Place, refreshing
 from lambda_bundle.purewheel import normalize
-from lambda_bundle.reqfile import Requirement, Requirements, file_path
 from lambda_bundle.sdist import checked, project_in, unpack
 from lambda_bundle.stage import copy
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Requirement, Requirements, file_path
 
 _DOCUMENT = "wheel.json"
 _TAIL = 40

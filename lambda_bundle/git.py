@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.installers import Work, offline
 from lambda_bundle.process import Completed, mask
-from lambda_bundle.reqfile import NO_REQUIREMENTS
+from lambda_bundle.wanted import NO_REQUIREMENTS
 
 _URL = re.compile(
     r"git\+(?P<scheme>[a-z]+)://(?:(?P<user>[^/@]*)@)?(?P<rest>[^@]*)(?:@(?P<ref>.*))?", re.DOTALL

@@ -50,9 +50,9 @@ from lambda_bundle.installers import (
 )
 from lambda_bundle.lock import Source, Unfit, Wheel, fits, newest, promised, wheel_file
 from lambda_bundle.process import Completed
-from lambda_bundle.reqfile import NO_REQUIREMENTS, Options, Requirement, Requirements
 from lambda_bundle.targets import Target
 from lambda_bundle.unpack import unpack
+from lambda_bundle.wanted import NO_REQUIREMENTS, Options, Requirement, Requirements
 
 OLDEST = (23, 1)
 """The first pip whose installation report names hashes by their kind."""

@@ -35,7 +35,6 @@ from lambda_bundle.installers import (
 )
 from lambda_bundle.lock import Candidates, Source, Unfit, Wheel, pick, promised
 from lambda_bundle.process import Completed
-from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirements
 from lambda_bundle.targets import Target
 from lambda_bundle.uv_commands import (
     BUILD,
@@ -67,6 +66,7 @@ from lambda_bundle.uv_output import (
     oldest_python,
     one_line,
 )
+from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
 
 _PIN = re.compile(r"===?[^,*]+")
 

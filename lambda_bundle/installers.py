@@ -17,8 +17,8 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.lock import Source, Unfit, Wheel, fits, wheel_file
 from lambda_bundle.process import Children, Completed, mask
-from lambda_bundle.reqfile import Options, Requirements
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Options, Requirements
 
 ONLY_BINARY = ("--only-binary", ":all:")
 _SHOWN = 12

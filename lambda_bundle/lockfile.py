@@ -25,8 +25,8 @@ from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.lock import Origin, Source, Wheel, best, wheel_file
 from lambda_bundle.process import mask
 from lambda_bundle.projects import CREATOR, TOOL, Place, refreshing, table
-from lambda_bundle.reqfile import Options, Requirement, Requirements, file_path
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Options, Requirement, Requirements, file_path
 
 FORMAT = 1
 """Of `[tool.lambda-bundle]`. A lock with another one is written anew."""

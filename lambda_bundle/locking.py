@@ -25,10 +25,10 @@ from lambda_bundle.lock import pick, promised
 from lambda_bundle.lockfile import Paper, Resolved, is_current
 from lambda_bundle.projects import Law, Place, find, load, lock_name
 from lambda_bundle.pylock import choose
-from lambda_bundle.reqfile import Requirement, Requirements
 from lambda_bundle.requirements import gather, source_of
 from lambda_bundle.result import Locked
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Requirement, Requirements
 
 _UNFIT = frozenset(
     {

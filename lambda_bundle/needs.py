@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 
 from lambda_bundle.errors import Code, Problem, Where
 from lambda_bundle.installed import Distribution
-from lambda_bundle.reqfile import Requirements
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Requirements
 
 _Needs = Mapping[str, tuple[Requirement, ...]]
 Wanted = tuple[str, frozenset[str] | None]

@@ -15,9 +15,9 @@ from lambda_bundle.installers import Installer, Wheelless, Work, no_fit
 from lambda_bundle.lock import Release, Unfit, Wheel, pick
 from lambda_bundle.process import mask
 from lambda_bundle.projects import Place
-from lambda_bundle.reqfile import Requirements
 from lambda_bundle.resolutions import choosing
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Requirements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,118 +10,39 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
-from packaging import requirements as pep508
-from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
-from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
+from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.indexes import secret_values
-from lambda_bundle.lock import Candidates, Source
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement:
-    """One requirement or constraint that applies to the target."""
-
-    name: str
-    """Normalized (PEP 503)."""
-    specifier: str
-    """As `packaging` orders it, such as `<3,>=2`; empty for a URL and where any version will do."""
-    extras: tuple[str, ...]
-    """Normalized (PEP 685) and sorted."""
-    url: str | None
-    """Of a wheel; http, https or file. Keeps its fragment: installers check a hash that stands in there."""
-    hashes: tuple[str, ...]
-    """`sha256:…`, `sha384:…` or `sha512:…`, from `--hash` options and the URL's fragment."""
-    where: Where
-
-    @property
-    def line(self) -> str:
-        """For an installer's own requirements file; without marker and `--hash` options."""
-        named = f"{self.name}[{','.join(self.extras)}]" if self.extras else self.name
-        return f"{named} @ {self.url}" if self.url else f"{named}{self.specifier}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The options for all requirements, of all files together; lists in order and without repetition."""
-
-    index_url: str | None
-    """The last one wins, as in pip."""
-    extra_index_urls: tuple[str, ...]
-    find_links: tuple[str, ...]
-    """URLs as they were written, and absolute paths."""
-    no_index: bool
-    pre: bool
-    trusted_hosts: tuple[str, ...]
-    require_hashes: bool
-    """Asked for, or switched on by any `--hash`, even in a line whose marker does not hold; not by the hash
-    in a URL (pip's rule)."""
-    uv: tuple[str, ...] = ()
-    """Lines for uv below its `[tool.uv]`: the indexes of the project's own configuration."""
-    pins: tuple[tuple[str, str], ...] = ()
-    """Packages that must come from an index in these lines: their names, normalized, and the index's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirements:
-    """What a requirements file, and all that it names, says for one target."""
-
-    requirements: tuple[Requirement, ...]
-    constraints: tuple[Requirement, ...]
-    options: Options
-    files: tuple[Path, ...]
-    """Every file that was read, in order."""
-    secrets: frozenset[str] = field(repr=False)
-    """Passwords in URLs, and values of variables that hold some: to be masked in all output."""
-    sources: tuple[Source, ...] = ()
-    """What has to be built to wheels before anything can be resolved."""
-    candidates: tuple[Candidates, ...] = ()
-    """What a lock has chosen, with the wheels that it lists: of these packages nothing is resolved."""
-    exact: bool = False
-    """Whether this is all that there is to install: what packages require is not followed."""
-    skip: tuple[str, ...] = ()
-    """Names of packages to leave out, with what only they need; normalized."""
-    roots: tuple[str, ...] | None = None
-    """The packages that are asked for by themselves; None where a lock does not tell them from the others."""
-    warnings: tuple[Problem, ...] = ()
-
-    @property
-    def is_pinned(self) -> bool:
-        """Whether nothing in it is left to a resolver."""
-        return self.exact or not (self.requirements or self.sources)
-
-    @property
-    def wheels(self) -> tuple[Path, ...]:
-        """The wheels on this machine that it names."""
-        urls = (one.url for one in (*self.requirements, *self.constraints) if one.url)
-        local = (urlsplit(url).path for url in urls if url.startswith("file:"))
-        return tuple(Path(file_path(f"file:{path}")) for path in local)
-
-
-NO_REQUIREMENTS = Requirements(
-    requirements=(),
-    constraints=(),
-    options=Options(
-        index_url=None,
-        extra_index_urls=(),
-        find_links=(),
-        no_index=False,
-        pre=False,
-        trusted_hosts=(),
-        require_hashes=False,
-    ),
-    files=(),
-    secrets=frozenset(),
+from lambda_bundle.lock import Source
+from lambda_bundle.reqlines import (
+    OF_ONE,
+    Line,
+    checked_hash,
+    error_at,
+    hash_options,
+    logical_lines,
+    mask_url,
+    split_options,
 )
-"""What there is to read where no file is."""
+from lambda_bundle.reqspec import (
+    UNNAMED,
+    URL,
+    VCS,
+    holds,
+    no_requirement,
+    parse,
+    split_marker,
+    wheel_at,
+    wheel_name,
+)
+from lambda_bundle.wanted import Options, Requirement, Requirements, file_path
 
 
 def read(
@@ -165,100 +86,22 @@ def read(
     return found
 
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_URL = re.compile(r"file:|(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # one letter is a drive
-_VCS = re.compile(r"[a-z]+\+[a-z]+:", re.IGNORECASE)
 _DRIVE = re.compile(r"[a-z]:/", re.IGNORECASE)
-_NAMED = re.compile(r"[a-z0-9][a-z0-9._-]*\s*(\[[^\]]*\])?\s*@", re.IGNORECASE)
-_BARE = re.compile(r"[./\\~]|[^<>=!~]*[/\\]|.*\.(whl|zip|tar|tar\.\w+|tgz|tbz|txz|tlz|txt)$", re.IGNORECASE)
-_WHEEL = re.compile(r"(?P<base>.*?(?P<file>[^/\\]*\.whl))(\?[^#]*)?(?P<fragment>#.*)?", re.IGNORECASE)
 _EDITABLE = re.compile(r"(?:-e\s*|--editable(?:\s*=\s*|\s+))(?P<place>[^\s-].*)", re.DOTALL)
 _ARCHIVE = re.compile(r".*\.(zip|tar|tgz|tbz|tbz2|txz|tar\.(gz|bz2|xz))", re.IGNORECASE | re.DOTALL)
 _REPOSITORY = re.compile(r"git\+(?:https?|ssh|git|file)://[^\s]+", re.IGNORECASE)
 _SCP = re.compile(r"(?:git\+)?(?:ssh://)?(?P<host>[\w.-]+@[\w.-]+):(?P<path>(?!\d+/)[^/\s].*)")
 _FRAGMENT = re.compile(r"#([^#]*=[^#]*)$")
+_EGG = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[(?P<extras>[^\]]*)\])?")
 _URL_HASH = re.compile(r"[#&](sha256|sha384|sha512)=([^&]*)")
-_HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 _PIN = re.compile(r"={2,3}[^,*]+")
 _PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s]+)@")
-# User and password (the second way, with a slash in the password), and a query, where signed URLs have a key.
-_SECRET = re.compile(r"(?<=://)(?:[^/\s]*|[^/\s:]*:(?!\d+/)\S*)(?=@)|(?<=\?)[^\s#]+")
 
-_ALIASES = {
-    "-i": "--index-url",
-    "--pypi-url": "--index-url",
-    "-f": "--find-links",
-    "-r": "--requirement",
-    "-c": "--constraint",
-    "-e": "--editable",
-    "-C": "--config-settings",
-    "--config-setting": "--config-settings",
-}
-_OF_ONE = ("--hash", "--config-settings", "--global-option", "--install-option")
-_OF_ALL = (
-    *("--index-url", "--extra-index-url", "--find-links", "--trusted-host"),
-    *("--requirement", "--constraint", "--editable"),
-    *("--no-binary", "--only-binary", "--use-feature"),
-)
-_FLAGS = ("--no-index", "--pre", "--require-hashes", "--prefer-binary")
-_REFUSED = {
-    "--no-require-hashes": "remove the hashes, or give every requirement some",
-    "--all-releases": "use --pre, or ask for the pre-release itself, as in name>=2.0a1",
-    "--only-final": "leave it out: without --pre, a pre-release is taken only where it is asked for",
-}
-
-_UNNAMED = "unnamed"
-"""Stands for the name of a project that has none in the line."""
-_EGG = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[(?P<extras>[^\]]*)\])?")
-
-_MISTAKES = (
-    (r"pip3? +install +(.+)", r"only what follows belongs here: \1"),
-    (r"([\w.-]+) *=([<>]) *([\w.]+)", r"did you mean \1\2=\3?"),
-    (r"[\w.-]+[ =<>\"']*(?:\^|~(?!=))", "^ and ~ are no operators here: write name>=2.1,<3 or name~=2.1"),
-    (r"([\w.-]+?)(?: *= *| +)[\"']?v?(\d[\w.*+!]*)", r"== pins a version: \1==\2"),
-    (r"[^;]*[\w*] +[<>=!~]=? *\d", "a comma joins two conditions, as in name>=2,<3"),
-    ("", "a requirement looks like name, name[extra]>=2,<3 or name @ URL of a wheel"),
-)
-_MARKER_HINT = 'a marker looks like this: name; python_version < "3.13" and sys_platform == "linux"'
-_SOURCE_HINT = "name a folder, a source archive or a git repository (git+https://…), or a wheel of it"
 _GIT_HINT = "write git+ssh://git@host/path@reference"
 _CONSTRAINT_HINT = "a constraint says which versions may be taken: write the project itself as a requirement"
 _NAMED_HINT = 'name what has no wheels in `sdists` of bundles.toml: sdists = ["name"]'
 _HASH_HINT = "add --hash=sha256:… (`pip hash` prints it), or compile the file anew with hashes for all"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    """One logical line, and what matters of the file it stands in."""
-
-    written: str
-    text: str
-    """With variables filled in, and for that reason never shown."""
-    where: Where
-    folder: Path
-    constraint: bool
-    chain: tuple[str, ...]
-    """The files that led here."""
-
-    @property
-    def quoted(self) -> str:
-        """The line for messages: without the options of a requirement, and without credentials."""
-        return f'"{_mask_url(" ".join(self.written.split())).split(" -")[0]}"'
-
-    def invalid(self, why: str, hint: str | None = None) -> BundleError:
-        return _error(Code.INVALID_REQUIREMENT, f"{self.quoted} {why}", self.where, hint)
-
-    def source(self, why: str, hint: str = _SOURCE_HINT) -> BundleError:
-        return _error(Code.SOURCE_REQUIREMENT, f"{self.quoted} {why}", self.where, hint)
-
-
-def _error(code: Code, message: str, where: Where, hint: str | None = None) -> BundleError:
-    return BundleError(Problem(code=code, message=message, where=where, hint=hint))
-
-
-def _mask_url(text: str) -> str:
-    return _SECRET.sub("****", text)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -283,11 +126,11 @@ class _Reader:
         """Read one file. Keeps what is wrong with its lines, and raises what is wrong with the file."""
         real = os.path.realpath(path)
         if real in chain:
-            raise _error(Code.INVALID_REQUIREMENT, f"{self.shown(path)} includes itself", at)
-        lines = _logical_lines(self._load(path, at))
+            raise error_at(Code.INVALID_REQUIREMENT, f"{self.shown(path)} includes itself", at)
+        lines = logical_lines(self._load(path, at))
         self.files.append(path)
         for number, written in lines:
-            line = _Line(
+            line = Line(
                 written=written,
                 text=self._expand(written),
                 where=Where(file=self.shown(path), line=number),
@@ -307,14 +150,16 @@ class _Reader:
         except UnicodeDecodeError as error:
             where = Where(file=self.shown(path), line=error.object.count(b"\n", 0, error.start) + 1)
             hint = "save it as UTF-8 (the > of Windows PowerShell writes UTF-16)"
-            raise _error(Code.INVALID_REQUIREMENT, f"{self.shown(path)} is not UTF-8", where, hint) from None
+            raise error_at(
+                Code.INVALID_REQUIREMENT, f"{self.shown(path)} is not UTF-8", where, hint
+            ) from None
         except FileNotFoundError:
             raise self._missing(path, at) from None
         except OSError as error:
             raise self._missing(path, at, f"cannot be read: {error.strerror}") from None
 
     def _missing(self, path: Path, at: Where, why: str = "does not exist") -> BundleError:
-        return _error(Code.REQUIREMENTS_MISSING, f"{self.shown(path)} {why}", at)
+        return error_at(Code.REQUIREMENTS_MISSING, f"{self.shown(path)} {why}", at)
 
     def _expand(self, written: str) -> str:
         """Fill in variables, by pip's rule: unset and empty ones stay as they are."""
@@ -325,22 +170,22 @@ class _Reader:
             self.secrets.update(secret_values(written, self.environ))
         return text
 
-    def _line(self, line: _Line) -> None:
+    def _line(self, line: Line) -> None:
         editable = _EDITABLE.fullmatch(line.text)
         if editable:  # uv writes a marker behind it, which pip would not see
             self._requirement(line, _unquoted(editable["place"]), ())
             return
         # pip's rule: options begin at the first word with a dash, and only they are split as by a shell.
         text, *rest = re.split(r"(?:^|\s)(?=-)", line.text, maxsplit=1)
-        options = _options(line, "".join(rest))
+        options = split_options(line, "".join(rest))
         if text:
-            self._requirement(line, text, _hashes(line, options))
+            self._requirement(line, text, hash_options(line, options))
             return
         for name, value in options:
             self._option(line, name, value)
 
-    def _option(self, line: _Line, name: str, value: str) -> None:
-        if name in _OF_ONE:
+    def _option(self, line: Line, name: str, value: str) -> None:
+        if name in OF_ONE:
             raise line.invalid("belongs to a requirement", "end the line of the requirement with a backslash")
         if name == "--editable":
             self._requirement(line, value, ())
@@ -349,41 +194,43 @@ class _Reader:
             raise line.source("asks for builds, and only wheels are installed", _NAMED_HINT)
         if name in {"--requirement", "--constraint"}:
             self._nested(line, value, constraint=name == "--constraint")
-        if name == "--find-links" and not _URL.match(value):
+        if name == "--find-links" and not URL.match(value):
             value = str(self._path(line, value))
         self.options.append((name, value))
 
-    def _nested(self, line: _Line, value: str, *, constraint: bool) -> None:
-        url = _URL.match(value)
+    def _nested(self, line: Line, value: str, *, constraint: bool) -> None:
+        url = URL.match(value)
         if url and url["scheme"]:
             raise line.invalid(
                 "names a file at a URL, which is not supported", "download it and name the copy"
             )
         self.include(self._path(line, value), at=line.where, constraint=constraint, chain=line.chain)
 
-    def _path(self, line: _Line, text: str) -> Path:
+    def _path(self, line: Line, text: str) -> Path:
         if text.lower().startswith("file:"):
             text = file_path(text)
         text = text.replace("\\", "/")  # a file that was written on Windows means the same elsewhere
         absolute = _DRIVE.match(text) or Path(text).is_absolute()
         return Path(text) if absolute else self.resolve(line.folder, text)
 
-    def _requirement(self, line: _Line, text: str, hashes: tuple[str, ...]) -> None:
+    def _requirement(self, line: Line, text: str, hashes: tuple[str, ...]) -> None:
         if hashes:
             self.options.append(("--require-hashes", ""))
-        head, marker = _split_marker(text)
+        head, marker = split_marker(text)
         if _SCP.fullmatch(head):
             raise line.invalid("is how git alone writes it", _GIT_HINT)
-        parsed, place = _parse(line, head)
-        if not _holds(line, marker, self.markers):
+        parsed, place = parse(line, head)
+        if not holds(line, marker, self.markers):
             return
         if line.constraint and parsed.extras:
             raise line.invalid("has extras, which a constraint cannot have")
         extras = tuple(sorted(map(canonicalize_name, parsed.extras)))
-        hashes = _unique((*hashes, *(_hash(line, ":".join(pair)) for pair in _URL_HASH.findall(place))))
-        wheel = None if _VCS.match(place) else _WHEEL.fullmatch(place)
+        hashes = _unique(
+            (*hashes, *(checked_hash(line, ":".join(pair)) for pair in _URL_HASH.findall(place)))
+        )
+        wheel = wheel_at(place)
         if place and wheel is None:
-            name = None if parsed.name == _UNNAMED else canonicalize_name(parsed.name)
+            name = None if parsed.name == UNNAMED else canonicalize_name(parsed.name)
             source = self._source(line, place, name)
             if line.constraint:
                 raise line.source("would be built from source, and a constraint cannot be", _CONSTRAINT_HINT)
@@ -399,9 +246,9 @@ class _Reader:
         )
         (self.constraints if line.constraint else self.requirements).append(requirement)
 
-    def _url(self, line: _Line, name: str, wheel: re.Match[str]) -> str:
+    def _url(self, line: Line, name: str, wheel: re.Match[str]) -> str:
         place = wheel[0]
-        told, url = _wheel_name(line, place), _URL.match(place)
+        told, url = wheel_name(line, place), URL.match(place)
         if told != canonicalize_name(name):
             raise line.invalid(f"names a wheel of {told}")
         if url and url["scheme"]:
@@ -413,7 +260,7 @@ class _Reader:
             raise self._missing(path, line.where)
         return path.as_uri() + (wheel["fragment"] or "")
 
-    def _source(self, line: _Line, place: str, name: str | None) -> Source:
+    def _source(self, line: Line, place: str, name: str | None) -> Source:
         """What has to be built, at a place that is no wheel."""
         bare, *fragment = _FRAGMENT.split(place)
         told = parse_qs("".join(fragment))
@@ -425,8 +272,8 @@ class _Reader:
             subdirectory=_inside(line, told.get("subdirectory", [""])[-1]),
             extras=tuple(sorted(map(canonicalize_name, extras))),
         )
-        url = _URL.match(bare)
-        if _VCS.match(bare):
+        url = URL.match(bare)
+        if VCS.match(bare):
             return replace(source, url=_repository(line, bare))
         if url and url["scheme"]:
             if url["scheme"].lower() not in {"http", "https"}:
@@ -435,7 +282,7 @@ class _Reader:
                 raise line.source("names neither a wheel nor a source archive")
             return replace(source, url=bare)
         if "://" in place and not url:
-            raise line.invalid("is not a requirement", _mistake(_mask_url(line.written)))
+            raise no_requirement(line)
         path = self._path(line, bare)
         if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a name is too long
             return replace(source, folder=path / source.subdirectory if source.subdirectory else path)
@@ -446,132 +293,7 @@ class _Reader:
         return replace(source, url=path.as_uri())
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines without comments, each with the number of its first; joined by pip's rules."""
-    first, parts = 0, list[str]()
-    for number, line in enumerate((*text.splitlines(), ""), start=1):
-        first = first or number
-        comment = _COMMENT.match(line)  # a whole line; it ends a continued one, even with a backslash
-        if line.endswith("\\") and not comment:
-            parts.append(line.rstrip("\\"))
-            continue
-        whole = _COMMENT.sub("", "".join((*parts, " " if comment else "", line))).strip()
-        if whole:
-            yield first, whole
-        first, parts = 0, []
-
-
-def _options(line: _Line, text: str) -> Iterator[tuple[str, str]]:
-    """Each option's full name and value; raises for the first that is wrong once it is reached."""
-    try:
-        words = iter(shlex.split(text))
-    except ValueError:
-        raise line.invalid("has a quotation mark that is not closed") from None
-    for word in words:
-        spelled, equals, value = word.partition("=")
-        if not word.startswith("--"):
-            spelled, equals, value = word[:2], word[2:], word[2:]
-        name = _ALIASES.get(spelled, spelled)
-        if name in _FLAGS and not equals:
-            yield name, ""
-        elif name in (*_OF_ONE, *_OF_ALL):
-            value = value if equals else next(words, "")
-            if not value:
-                raise line.invalid(f"lacks the value of {spelled}")
-            yield name, value
-        else:
-            raise _unknown(line, word)
-
-
-def _unknown(line: _Line, word: str) -> BundleError:
-    match = re.match(r"-+[\w-]*", word)  # not the rest of it, which may be a secret
-    if match is None:
-        return line.invalid(
-            "goes on after its options", "a marker stands before them; quote a path with spaces"
-        )
-    name = match[0]
-    if name in _FLAGS:
-        return line.invalid(f"gives a value to {name}, which takes none")
-    hint = _REFUSED.get(name) or did_you_mean(name, (*_FLAGS, *_OF_ONE, *_OF_ALL, *_ALIASES))
-    return line.invalid(f"has the option {name}, which is not supported in a requirements file", hint)
-
-
-def _hashes(line: _Line, options: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    found = tuple(options)
-    for name, _ in found:
-        if name not in _OF_ONE:
-            raise line.invalid(f"has the option {name} behind it", "give the option a line of its own")
-    return tuple(_hash(line, value) for name, value in found if name == "--hash")
-
-
-def _hash(line: _Line, text: str) -> str:
-    if not _HASH.fullmatch(text.lower()):
-        hint = "it is sha256, sha384 or sha512, a colon, and the whole digest in hexadecimal digits"
-        raise line.invalid("has a hash that is not one", hint)
-    return text.lower()
-
-
-def _split_marker(text: str) -> tuple[str, str]:
-    """The requirement and its marker; in a URL, only a semicolon with a space ends it (pip's rule)."""
-    semicolon = r";\s+|\s+;|;$" if "://" in text else ";"
-    head, *marker = re.split(semicolon, text, maxsplit=1)
-    return head.strip(), "".join(marker).strip()
-
-
-def _holds(line: _Line, marker: str, environment: Mapping[str, str]) -> bool:
-    try:
-        return not marker or Marker(marker).evaluate(environment)
-    except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName):
-        raise line.invalid("has a marker that means nothing", _MARKER_HINT) from None
-
-
-def _parse(line: _Line, head: str) -> tuple[pep508.Requirement, str]:
-    """The requirement, and the URL or path of what to install where it says one."""
-    bare = re.fullmatch(r"(.+?)\s*(\[[^\[\]]*\])?", head)
-    place, extras = bare.groups("") if bare else ("", "")
-    if _NAMED.match(head) or not _BARE.match(place):
-        place = ""
-    elif place.lower().endswith(".txt") and not _URL.match(place):
-        raise line.invalid("names a file of requirements", "write -r before it")
-    else:
-        head = f"{_wheel_name(line, place) or _UNNAMED}{extras} @ place"
-    try:
-        parsed = pep508.Requirement(head)
-    except pep508.InvalidRequirement:
-        raise line.invalid("is not a requirement", _mistake(_mask_url(line.written))) from None
-    return parsed, place or parsed.url or ""
-
-
-def _mistake(written: str) -> str:
-    """A hint for what is probably meant."""
-    matches = ((re.match(pattern, written), hint) for pattern, hint in _MISTAKES)
-    return next(match.expand(hint) for match, hint in matches if match)
-
-
-def _wheel_name(line: _Line, place: str) -> str | None:
-    """The project of the wheel at this URL or path; None where there is something else."""
-    wheel = _WHEEL.fullmatch(place)
-    if wheel is None or _VCS.match(place):
-        return None
-    try:
-        return parse_wheel_filename(unquote(wheel["file"]) if _URL.match(place) else wheel["file"])[0]
-    except InvalidWheelFilename:
-        hint = "a wheel is called name-version-python-abi-platform.whl, as in six-1.17.0-py2.py3-none-any.whl"
-        raise line.invalid("does not have the file name of a wheel", hint) from None
-
-
-def file_path(url: str) -> str:
-    """The path in a file URL (RFC 8089), with the host of a Windows share."""
-    from urllib.request import url2pathname  # noqa: PLC0415 - it brings all of HTTP along
-
-    path, host = url[len("file:") :], ""
-    if path.startswith("//"):
-        host, slash, path = path[2:].partition("/")
-        path = slash + path
-    return ("" if host in {"", "localhost"} else f"//{host}") + url2pathname(path)
-
-
-def _repository(line: _Line, text: str) -> str:
+def _repository(line: Line, text: str) -> str:
     """The URL of a git repository with its reference, as PEP 440 writes it."""
     if _SCP.fullmatch(text):
         raise line.invalid("is how git alone writes it", _GIT_HINT)
@@ -580,7 +302,7 @@ def _repository(line: _Line, text: str) -> str:
     raise line.source("is of a kind that cannot be fetched: of version control systems, only git")
 
 
-def _inside(line: _Line, subdirectory: str) -> str | None:
+def _inside(line: Line, subdirectory: str) -> str | None:
     """A folder of the archive or the repository; None where the project is at the root."""
     path = posixpath.normpath(subdirectory.replace("\\", "/"))
     if path.startswith(("/", "..")):
@@ -607,7 +329,7 @@ def _unhashed(found: Requirements) -> Iterator[Problem]:
     for source in found.sources if found.options.require_hashes else ():
         # Folders are the user's own, and a commit is a hash.
         if source.url and not source.url.startswith("git+") and not source.hashes:
-            what = source.name or _mask_url(source.url)
+            what = source.name or mask_url(source.url)
             message = f"{what} has no hash, and where any requirement has one, all need theirs"
             yield Problem(code=Code.HASH_MISSING, message=message, where=source.where, hint=_HASH_HINT)
 

@@ -31,8 +31,9 @@ from lambda_bundle.projects import (
     table,
 )
 from lambda_bundle.pylock import Locked
-from lambda_bundle.reqfile import NO_REQUIREMENTS, Requirement, Requirements, file_path, read
+from lambda_bundle.reqfile import read
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import NO_REQUIREMENTS, Requirement, Requirements, file_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,11 +34,11 @@ from lambda_bundle.packing import Packer
 from lambda_bundle.pieces import TREE, Pieces
 from lambda_bundle.process import mask
 from lambda_bundle.processes import Processes
-from lambda_bundle.reqfile import Requirements, file_path
 from lambda_bundle.resolutions import Resolutions
 from lambda_bundle.sets import NOTHING, DependencySet, Piece, located, stamps
 from lambda_bundle.stage import Tree
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Requirements, file_path
 
 _STAMPS = "stamps.json"
 

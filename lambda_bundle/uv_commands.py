@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 
 from lambda_bundle.installers import BUILD_ENVIRONMENT, ONLY_BINARY, location
 from lambda_bundle.lock import Wheel, promised
-from lambda_bundle.reqfile import Options
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Options
 
 _GLIBCS = (17, 28, *range(31, 41))
 """The glibc 2.N for which uv has a platform; it expands each downward."""

@@ -18,7 +18,7 @@ from lambda_bundle.errors import BundleError, Where
 from lambda_bundle.installers import mismatch, offline, unauthorized, unreachable
 from lambda_bundle.lock import Candidates, Source, Wheel, wheel_file
 from lambda_bundle.process import Completed
-from lambda_bundle.reqfile import Requirements
+from lambda_bundle.wanted import Requirements
 
 _OFFLINE = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*) (?:was|were) not found in the cache"

@@ -23,7 +23,19 @@ ORDER = [
     # running commands
     *("process", "worker", "processes", "hooks"),
     # from requirements to wheels
-    *("lock", "reqfile", "registries", "access", "installed", "needs", "unpack", "installers"),
+    *(
+        "lock",
+        "wanted",
+        "reqlines",
+        "reqspec",
+        "reqfile",
+        "registries",
+        "access",
+        "installed",
+        "needs",
+        "unpack",
+        "installers",
+    ),
     *("projects", "pylock", "lockfile", "uvlock", "exports", "foreign"),
     *("uv_commands", "uv_output", "installer_uv", "installer_pip", "backends", "resolutions"),
     # whether binaries load on a target

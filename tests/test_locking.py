@@ -25,9 +25,10 @@ from lambda_bundle.lockfile import Paper, Resolved, asked, check, is_current, re
 from lambda_bundle.pool import lock
 from lambda_bundle.projects import Place
 from lambda_bundle.pylock import choose
-from lambda_bundle.reqfile import Requirements, read
+from lambda_bundle.reqfile import read
 from lambda_bundle.result import Locked
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Requirements
 
 HANDLER = "def handler(event, context): ...\n"
 BACKENDS = ("uv", "pip")

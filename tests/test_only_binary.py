@@ -13,8 +13,8 @@ from workbench import BACKENDS, Workbench
 
 from lambda_bundle import installer_pip, uv_commands
 from lambda_bundle.errors import Code
-from lambda_bundle.reqfile import Options
 from lambda_bundle.targets import RUNTIMES, Target
+from lambda_bundle.wanted import Options
 
 TAGS = ((), ("manylinux2014_",), ("musllinux_1_2_", "manylinux_2_28_"), ("linux_",), ("manylinux_2_40_",))
 TARGETS = [

@@ -15,8 +15,8 @@ from workbench import Workbench
 from lambda_bundle.errors import BundleError, Code, Where
 from lambda_bundle.installer_pip import closure, download_arguments, option_lines, report_arguments
 from lambda_bundle.lock import Unfit
-from lambda_bundle.reqfile import Options, Requirement, Requirements
 from lambda_bundle.targets import RUNTIMES, Target
+from lambda_bundle.wanted import Options, Requirement, Requirements
 
 PY310 = Target("python3.10", "x86_64")
 TARGETS = [Target(name, arch) for name, runtime in RUNTIMES.items() for arch in runtime.archs]

@@ -15,8 +15,8 @@ from workbench import Workbench
 from lambda_bundle import BundleError, Code, load, plan
 from lambda_bundle.access import add
 from lambda_bundle.registries import Registries, find
-from lambda_bundle.reqfile import Requirements
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Requirements
 
 TARGET = Target("python3.12", "arm64")
 HOUSE = '[[tool.uv.index]]\nname = "house"\nurl = "https://packages.example.com/simple"\n'

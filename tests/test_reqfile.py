@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_bundle.errors import BundleError, Code, Problem
-from lambda_bundle.reqfile import Options, Requirements, read
+from lambda_bundle.reqfile import read
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Options, Requirements
 
 MARKERS = Target("python3.13", "arm64").markers
 DIGEST, OTHER = "a" * 64, "b" * 64

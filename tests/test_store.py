@@ -16,10 +16,10 @@ from workbench import BACKENDS, Workbench
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installers import Work
-from lambda_bundle.reqfile import Requirements
 from lambda_bundle.sets import DependencySet
 from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Requirements
 
 both = pytest.mark.parametrize("backend", BACKENDS)
 PY311 = Target("python3.11", "x86_64")

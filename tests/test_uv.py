@@ -13,7 +13,6 @@ from workbench import Workbench, tree
 from lambda_bundle.errors import Code
 from lambda_bundle.installers import exclusions, index_lines
 from lambda_bundle.lock import Unfit
-from lambda_bundle.reqfile import Options
 from lambda_bundle.targets import RUNTIMES, Target
 from lambda_bundle.uv_commands import (
     compile_arguments,
@@ -22,6 +21,7 @@ from lambda_bundle.uv_commands import (
     listing_arguments,
     platform,
 )
+from lambda_bundle.wanted import Options
 
 PY311 = Target("python3.11", "x86_64")
 NONE = Options(

@@ -21,11 +21,12 @@ from lambda_bundle.installers import Installer, Work
 from lambda_bundle.lock import Wheel
 from lambda_bundle.orders import Order
 from lambda_bundle.process import Children
-from lambda_bundle.reqfile import Requirements, read
+from lambda_bundle.reqfile import read
 from lambda_bundle.sets import DependencySet
 from lambda_bundle.stage import file_mode
 from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Requirements
 
 BACKENDS = ("uv", "pip")
 both = pytest.mark.parametrize("backend", BACKENDS)
