@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import signal
 import sys
 import threading
@@ -23,6 +25,8 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 @contextmanager
 def edge(*, as_json: bool = False) -> Iterator[Printer]:
     """The one place where problems become output and exit codes."""
+    # Python would look through everything once more before it ends, for objects that nobody has any more.
+    atexit.register(gc.freeze)
     try:
         with _bytecode(), _terminable():
             yield from _reporting(as_json=as_json)
