@@ -1,6 +1,7 @@
 """The tasks of this repository: bundling, and the chores of the project itself."""
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ def check(c: Context) -> None:
     help={
         "offline": "Leave out what needs the real package index.",
         "only": "Run the tests that match this expression (pytest -k).",
-        "workers": "How many to run at once (pytest-xdist; default: one for each CPU).",
+        "workers": "How many to run at once (pytest-xdist; default: one more than there are CPUs).",
         "campaign": "Run the long campaigns too: every combination of what the suite has one case of.",
         "coverage": "Measure branch coverage, and fail below the limit.",
     },
@@ -46,8 +47,9 @@ def run_tests(  # noqa: PLR0917 - each is an option of the task
     options = ["-m", "not index"] if offline else []
     options += ["-k", only] if only else []
     options += ["--campaign"] if campaign else []
-    # A module's tests stay together: some share bundles that take a while to make.
-    options += ["-n", workers or "auto", "--dist", "loadscope"]
+    # A module's tests stay together: some share bundles that take a while to make. Many wait for a server or
+    # for a command, and one more than there are CPUs makes use of that.
+    options += ["-n", workers or str((os.cpu_count() or 1) + 1), "--dist", "loadscope"]
     options += ["--cov", "--cov-report=term"] if coverage else []
     _run(c, "pytest", *options)
 
