@@ -44,7 +44,7 @@ class Processes:
         folder: Path,
         count: int,
         *,
-        worth: float = 0.2,
+        worth: float = 0.1,
     ) -> None:
         """At most `count` of them, or as many as memory is for, which run in a folder.
 

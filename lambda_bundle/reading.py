@@ -15,7 +15,7 @@ from lambda_bundle.source import Source, Unread, is_certain, read, read_all
 from lambda_bundle.syntax import HOST, Fault, check, decode
 from lambda_bundle.targets import Target
 
-_BATCH = 1 << 17
+_BATCH = 1 << 15
 """Characters of source files that are read in one go."""
 
 
