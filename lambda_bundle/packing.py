@@ -58,7 +58,8 @@ class _Task:
 
     def run(self, deflate_all: Callable[[list[str]], list[Content]]) -> None:
         try:
-            made = iter(deflate_all([fitting(one).source for one, place in self.files if place is None]))
+            new = [fitting(one).source for one, place in self.files if place is None]
+            made = iter(deflate_all(new) if new else ())
             with _Opened() as opened:
                 self.done.set_result(
                     [next(made) if place is None else opened.read(one, place) for one, place in self.files]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import IO, TypeVar
@@ -73,7 +74,7 @@ class Talk:
     answers: IO[bytes]
     """What it writes."""
     end: Callable[[], Completed]
-    """To be called when it has ended, or is about to: how, and what it wrote to stderr."""
+    """Ends it, if it runs: how it ended, and what it wrote to stderr."""
 
     def failure(self, what: str, *, hint: str) -> BundleError:
         """The error that says that it ended; `what` is what the user knows it by."""
@@ -164,18 +165,20 @@ class Children:
         assert answers is not None  # noqa: S101 - the same
         output = _Output(errors)
 
+        @cache
         def end() -> Completed:
-            return Completed(command=shown, code=child.wait(), output=mask(output.text()))
-
-        try:
-            yield Talk(asking=asking, answers=answers, end=end)
-        finally:
             for pipe in (asking, answers):
                 with suppress(OSError):  # what it was not told any more
                     pipe.close()
             with suppress(subprocess.TimeoutExpired):
                 child.wait(_LINGER)
             self._forget(child)
+            return Completed(command=shown, code=child.wait(), output=mask(output.text()))
+
+        try:
+            yield Talk(asking=asking, answers=answers, end=end)
+        finally:
+            end()
 
     def stop(self) -> None:
         """Ask every running command, and whatever it started, to end; every `run` raises `Stopped` then.

@@ -24,8 +24,8 @@ _A = TypeVar("_A")
 _MOST = 8
 """Each takes some 25 MB, besides the file that it has in hand."""
 _BEGIN = (
-    "import sys; sys.path += sys.argv[1:]; from lambda_bundle.worker import main; "
-    "main(sys.stdin.buffer, sys.stdout.buffer)"
+    "import sys; sys.path += sys.argv[1:]; answers, sys.stdout = sys.stdout.buffer, sys.stderr; "
+    "from lambda_bundle.worker import main; main(sys.stdin.buffer, answers)"
 )
 
 
@@ -91,6 +91,7 @@ class Processes:
             fine, answer = pickle.load(talk.answers)  # noqa: S301 - from a process that we have started
         except (OSError, EOFError, pickle.UnpicklingError):
             self._children.check()
+            self._own.talk = None  # whoever comes next gets another
             raise talk.failure(
                 "a process that compresses and reads files", hint="fewer at a time take less memory: --jobs 1"
             ) from None

@@ -131,9 +131,16 @@ def test_a_process_that_is_killed_is_an_error(processes: Processes) -> None:
 
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_process_that_ends_is_an_error(processes: Processes, code: int) -> None:
-    for _ in range(3):  # and stays one
+    for _ in range(3):
         with pytest.raises(BundleError, match=f"exit code {code}"):
             call(processes, os._exit, code)
+        assert processes.map(abs, range(-9, 0)) == list(range(9, 0, -1)), "others go on"
+
+
+def test_what_is_no_answer_is_an_error(processes: Processes) -> None:
+    assert call(processes, print, "not for us") is None
+    with pytest.raises(BundleError):
+        call(processes, os.write, 1, b"neither is this\n")
 
 
 def test_stopping_the_run_stops_them(processes: Processes, children: Children) -> None:
