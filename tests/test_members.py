@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambda_bundle.archive import write_zip
-from lambda_bundle.members import Item, Pack, items, open_pack
+from lambda_bundle.errors import BundleError
+from lambda_bundle.members import MAX_BYTES, Item, Member, Pack, Writer, fitting, items, open_pack
 from lambda_bundle.packing import Packer
 from lambda_bundle.process import Children
 from lambda_bundle.processes import Processes
@@ -224,3 +225,14 @@ def test_an_index_of_another_shape_is_no_pack(tmp_path: Path) -> None:
     write_pack(written(tmp_path / "tree", {"a": b"alpha"}), pack)
     (pack / "index.json").write_text(json.dumps({"other": "shape"}))
     assert open_pack(pack) is None
+
+
+def test_what_no_zip_can_hold(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="4 GiB"):
+        fitting(Item("large", "nowhere", 0o644, MAX_BYTES + 1))
+    with (tmp_path / "x").open("wb", buffering=0) as file:
+        out = Writer(file)
+        out.size = MAX_BYTES - 40
+        with pytest.raises(BundleError, match="4 GiB"):
+            out.add(Member("name", 0o644, 0, 0, 9, 9), b"123456789")
+    assert out.count == 0
