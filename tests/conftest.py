@@ -14,6 +14,8 @@ from hypothesis import settings
 from uv import find_uv_bin
 from wheelhouse import Wheelhouse
 
+from lambda_bundle.process import Children
+
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -55,6 +57,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("LAMBDA_BUNDLE_CACHE", str(folder))
         patch.delenv("LAMBDA_BUNDLE_CACHE_LIMIT", raising=False)
         yield folder
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    """The commands of a test; at its end none runs."""
+    made = Children()
+    yield made
+    made.stop()
+    made.stop()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,14 +27,6 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="these are POSIX shells 
 Run = Callable[..., Completed]
 ENDLESS = 1000.0
 """Seconds: what runs this long was not ended by us."""
-
-
-@pytest.fixture
-def children() -> Iterator[Children]:
-    made = Children()
-    yield made
-    made.stop()
-    made.stop()
 
 
 @pytest.fixture

@@ -30,14 +30,6 @@ Call = Callable[..., Any]
 
 
 @pytest.fixture
-def children() -> Iterator[Children]:
-    made = Children()
-    yield made
-    made.stop()
-    made.stop()
-
-
-@pytest.fixture
 def processes(children: Children, tmp_path: Path) -> Iterator[Processes]:
     with closing(Processes(children, os.environ, tmp_path, 2, worth=0)) as made:
         yield made
