@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from lambda_bundle.cache import Cache
+from lambda_bundle.copies import Run
 from lambda_bundle.installed import Distribution, clean, contested, distributions, record_hash
 from lambda_bundle.lock import Wheel
 from lambda_bundle.orders import Order
@@ -29,7 +30,9 @@ class Pieces:
     """The installed wheels of one run."""
 
     def __init__(self, cache: Cache, processes: Processes | None = None) -> None:
-        self._cache, self._processes = cache, processes
+        self._cache = cache
+        self._run: Run = map if processes is None else processes.map
+        self._remove: Run = map if processes is None else processes.threads.map  # those have ended by then
         self._lock = threading.Lock()
         self._fetching: dict[str, threading.Lock] = {}
         self._fetched: set[str] = set()
@@ -55,8 +58,7 @@ class Pieces:
 
     def close(self) -> None:
         """Remove the installed wheels."""
-        run = map if self._processes is None else self._processes.threads.map
-        list(run(partial(shutil.rmtree, ignore_errors=True), self._folders))
+        list(self._remove(partial(shutil.rmtree, ignore_errors=True), self._folders))
 
     def scratch(self) -> Path:
         """A hidden folder in the cache, with an empty one for the files in it."""
@@ -81,12 +83,11 @@ class Pieces:
         order.install(wheels, folder, linked=linked, at_hand=at_hand)
         found = distributions(folder)
         _settle(folder, contested(found), wheels, order)
-        run = map if self._processes is None else self._processes.map
-        return survey(folder, clean(folder, found), found, run=run)
+        return survey(folder, clean(folder, found), found, run=self._run)
 
     @contextmanager
     def _single_flight(self, wheels: Iterable[Wheel]) -> Iterator[frozenset[str]]:
-        """Hold every wheel that nobody has fetched yet, so that no other thread fetches it meanwhile.
+        """Hold every wheel that nobody has fetched yet: other threads wait, and find it installed.
 
         Gives the URLs of those that were fetched before.
         """
