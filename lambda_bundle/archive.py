@@ -10,17 +10,15 @@ import hashlib
 import shutil
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from lambda_bundle.copies import Run, copy_all, make_folder
-from lambda_bundle.members import MAX_BYTES, Item, Pack, Writer, compress, items, too_large, weight
+from lambda_bundle.copies import Run
+from lambda_bundle.deflation import MAX_BYTES
+from lambda_bundle.members import Item, Pack, Writer, compress, items, too_large, weight
 from lambda_bundle.result import Archived
-from lambda_bundle.stage import Tree, folders_of
+from lambda_bundle.stage import Tree, copy_out
 
 _MAX_ENTRIES = 0xFFFF  # what a zip without the 64-bit extension can hold
-_BATCH = 250
-"""Files that are copied in one go."""
 _END = struct.Struct("<4s4H2LH")
 
 
@@ -83,26 +81,12 @@ def _add_some(out: Writer, pack: Pack, without: frozenset[str]) -> None:
 
 
 def write_folder(tree: Tree, path: Path, *, hashes: Mapping[str, str], run: Run = map) -> Archived:
-    """Write a folder of the files, real copies with the permissions that Lambda needs.
-
-    `hashes` holds the SHA-256 of files whose content is known. `run` calls a function for each of some
-    arguments, as `map` does; what it raises ends the work.
-    """
+    """Write a folder of the files, as `copy_out` does."""
     digest = hashlib.sha256()
     total = 0
-    root = str(path)
-    path.mkdir(parents=True)
-    path.chmod(0o755)
-    for folder in sorted(folders_of(tree)):  # those above come first
-        with suppress(FileExistsError):  # two names can be one folder somewhere
-            make_folder(f"{root}/{folder}")
-    names = sorted(tree)
-    wanted = [(str(tree[name]), f"{root}/{name}", hashes.get(name)) for name in names]
-    batches = [wanted[begin : begin + _BATCH] for begin in range(0, len(wanted), _BATCH)]
-    copied = (one for batch in run(copy_all, batches) for one in batch)
-    for name, (size, mode, sha256) in zip(names, copied, strict=True):
-        total += size
-        digest.update(f"{name}\0{mode:o}\0{sha256}\n".encode())
+    for name, file in copy_out(tree, path, hashes=hashes, run=run):
+        total += file.size
+        digest.update(f"{name}\0{file.mode:o}\0{file.sha256}\n".encode())
     return Archived(size=total, unzipped=total, sha256=digest.hexdigest())
 
 

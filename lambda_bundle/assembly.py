@@ -145,6 +145,7 @@ class Run:
             place=place,
             output=job.output,
             lasting=job.format == "dir" or bool(job.after),
+            packed=job.format == "zip",
             sdists=frozenset(canonicalize_name(name) for name in job.selection.sdists),
         )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import struct
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -17,6 +19,14 @@ _BLOCK = 1 << 20
 _BINARY = getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | _BINARY
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+
+
+_INT = struct.Struct("i")
+_GET_FLAGS, _SET_FLAGS = (
+    way << 30 | struct.calcsize("l") << 16 | ord("f") << 8 | number for way, number in ((2, 1), (1, 2))
+)
+_TOP = 0x20000
+"""FS_IOC_GETFLAGS, FS_IOC_SETFLAGS and FS_TOPDIR_FL of linux/fs.h: declared with a long, they take an int."""
 
 
 class File(NamedTuple):
@@ -80,34 +90,17 @@ def copy_hashed(source: Place, destination: Place) -> tuple[int, int, str]:
     return size, mode, digest.hexdigest()
 
 
-def copy_all(wanted: Iterable[tuple[str, str, str | None]]) -> list[tuple[int, int, str]]:
-    """Copy files, each from a path to another; bytes, permissions and SHA-256 of each.
+def copy_all(wanted: Iterable[tuple[str, str, str | None]]) -> list[File]:
+    """Copy files, each from a path to another.
 
     The third is the SHA-256 where it is known. Raises as `copy_file` does.
     """
     return [
-        copy_hashed(source, destination) if known is None else (*copy_file(source, destination), known)
+        File(*copy_hashed(source, destination))
+        if known is None
+        else File(*copy_file(source, destination), known)
         for source, destination, known in wanted
     ]
-
-
-def read_all(root: str, paths: Iterable[str]) -> list[tuple[File, bytes]]:
-    """The files at paths in a folder, with the first bytes of each."""
-    return [_read(f"{root}/{path}") for path in paths]
-
-
-def _read(path: str) -> tuple[File, bytes]:
-    handle = os.open(path, _READ)
-    try:
-        status = os.fstat(handle)
-        start = block = os.read(handle, min(status.st_size + 1, _BLOCK))
-        digest = hashlib.sha256(block)
-        while len(block) == _BLOCK:
-            block = os.read(handle, _BLOCK)
-            digest.update(block)
-    finally:
-        os.close(handle)
-    return File(status.st_size, lambda_mode(status.st_mode), digest.hexdigest()), start[:4]
 
 
 def make_folder(path: str) -> None:
@@ -115,6 +108,26 @@ def make_folder(path: str) -> None:
     os.mkdir(path, 0o755)  # noqa: PTH102 - a Path for each of many folders is slow
     if stat.S_IMODE(os.stat(path).st_mode) != 0o755:  # noqa: PTH116 - the same
         os.chmod(path, 0o755)  # noqa: PTH101, S103 - the same
+
+
+def spread(folder: Place) -> None:
+    """Tell the file system that the folders in a folder have nothing to do with one another.
+
+    ext4 puts what is new near its folder, and there looks at every file that was removed in the last minutes
+    before it finds room for one: where thousands were, that takes ten times as long as the copying. With this
+    hint (`chattr +T`; chattr(1), ioctl_iflags(2)) each of the folders begins where there is much room.
+    Elsewhere, and where somebody else owns the folder, nothing happens.
+    """
+    if sys.platform == "linux":
+        import fcntl  # noqa: PLC0415 - Windows has none
+
+        with suppress(OSError):
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                (flags,) = _INT.unpack(fcntl.ioctl(opened, _GET_FLAGS, bytes(_INT.size)))
+                fcntl.ioctl(opened, _SET_FLAGS, _INT.pack(flags | _TOP))
+            finally:
+                os.close(opened)
 
 
 def copy_content(reading: int, writing: int, expected: int) -> int:

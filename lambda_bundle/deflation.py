@@ -8,7 +8,6 @@ Other processes do it too, so little is imported here.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from deflate import __version__ as deflate_version
@@ -17,6 +16,8 @@ from deflate import deflate_compress
 LEVEL = 6
 STORED, DEFLATED = 0, 8
 """The methods of APPNOTE 6.3, 4.4.5."""
+MAX_BYTES = 0xFFFF_FFFF
+"""What a zip without the 64-bit extension can hold."""
 
 
 class Content(NamedTuple):
@@ -33,15 +34,14 @@ class Content(NamedTuple):
 def deflate(path: str) -> Content:
     """Compress a file; what would not become smaller is stored as it is."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path for each of many files is slow
-        content = file.read()
+        return compress(file.read())
+
+
+def compress(content: bytes) -> Content:
+    """The same for what was read already."""
     deflated = bytes(deflate_compress(content, LEVEL)) if content else b""
     method, data = (DEFLATED, deflated) if len(deflated) < len(content) else (STORED, content)
     return Content(method, zlib.crc32(content), len(content), data)
-
-
-def deflate_all(paths: Iterable[str]) -> list[Content]:
-    """Compress files, in their order."""
-    return [deflate(path) for path in paths]
 
 
 def compressor() -> str:

@@ -13,7 +13,7 @@ import os
 import posixpath
 import re
 import shutil
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.parser import HeaderParser
@@ -139,6 +139,15 @@ def _look(file: Path) -> tuple[int, str] | None:
 def record_hash(file: Path) -> str:
     """The hash of a file in the form of RECORD: "sha256=" and urlsafe base64 without padding."""
     return _in_record(hashlib.sha256(file.read_bytes()).digest())
+
+
+def sha256_of(entry: str) -> str | None:
+    """The SHA-256 that a hash in RECORD stands for, as hexadecimal digits; None where it is none."""
+    kind, _, text = entry.partition("=")
+    try:
+        return urlsafe_b64decode(f"{text}=").hex() if kind == "sha256" else None
+    except ValueError:
+        return None
 
 
 def _in_record(sha256: bytes) -> str:

@@ -99,7 +99,6 @@ class Pip:
         into: Path,
         work: Work,
         *,
-        linked: bool = False,  # noqa: ARG002 - pip has no unpacked wheels
         at_hand: Collection[str] = (),  # noqa: ARG002 - pip's cache does as its index says
     ) -> None:
         """See `Installer.install`; pip fetches and checks the wheels, and they are unpacked here."""

@@ -137,7 +137,6 @@ class Uv:
         into: Path,
         work: Work,
         *,
-        linked: bool = False,
         at_hand: Collection[str] = (),
     ) -> None:
         """See `Installer.install`; one command for each family of platforms.
@@ -151,7 +150,7 @@ class Uv:
         def attempt(family: str, some: Sequence[Wheel], **environ: str) -> Completed:
             place = PERMISSIVE[family].format(machine=target.machine)
             name = work.write(f"pylock.{family}.toml", lock_lines(some, allowed))
-            arguments = install_arguments(target, place, into, name, options=wanted.options, linked=linked)
+            arguments = install_arguments(target, place, into, name, options=wanted.options)
             return self._run(arguments, wanted, work, **reach, **environ)
 
         for family, members in by_family(wheels).items():

@@ -120,12 +120,11 @@ class Installer(Protocol):
         into: Path,
         work: Work,
         *,
-        linked: bool = False,
         at_hand: Collection[str] = (),
     ) -> None:
         """Install exactly these wheels into an empty folder. Raises `BundleError`.
 
-        With `linked`, files may be hard links into the backend's own cache: whoever asks for that only reads.
+        Files may be hard links into the backend's own cache: whoever asks for that only reads.
         `at_hand` are the URLs of wheels that the backend has fetched in this run already.
         """
 

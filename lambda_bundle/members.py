@@ -19,13 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from lambda_bundle.copies import copy_content, lambda_mode
-from lambda_bundle.deflation import STORED, Content, deflate
+from lambda_bundle.deflation import MAX_BYTES, STORED, deflate
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.stage import Tree
 from lambda_bundle.targets import UNZIPPED_LIMIT
 
-MAX_BYTES = 0xFFFF_FFFF
-"""What a zip without the 64-bit extension can hold."""
 _UTF8 = 0x800
 _DOS_DATE = 33  # 1980-01-01; the time is 0
 _UNIX = 3 << 8 | 20  # made by: Unix, so that the permissions count; version 2.0
@@ -165,8 +163,8 @@ def compress(wanted: Iterable[Item], *, check: Callable[[], None]) -> Iterator[t
     """
     for one in wanted:
         check()
-        content = deflate(fitting(one).source)
-        yield member_of(one, content), content.data
+        method, crc, size, data = deflate(fitting(one).source)
+        yield Member(one.name, one.mode, method, crc, len(data), size), data
 
 
 def fitting(one: Item) -> Item:
@@ -179,11 +177,6 @@ def fitting(one: Item) -> Item:
 def weight(wanted: Iterable[Item]) -> int:
     """Bytes that files take in a zip when nothing is compressed."""
     return sum(one.size + len(one.name.encode()) + _LOCAL.size for one in wanted)
-
-
-def member_of(one: Item, content: Content) -> Member:
-    """The member that a file is with its content."""
-    return Member(one.name, one.mode, content.method, content.crc, len(content.data), content.size)
 
 
 def too_large(message: str) -> BundleError:

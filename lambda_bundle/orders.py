@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Order:
     """A folder that is no part of any local project."""
     lasting: bool = False
     """Whether the files of the set are wanted themselves, and not only in a zip."""
+    packed: bool = True
+    """Whether they are wanted in a zip."""
     sdists: frozenset[str] = frozenset()
     """The packages that may be built from source, by normalized name."""
 
@@ -103,18 +105,9 @@ class Order:
         except Wheelless as error:
             return error
 
-    def install(
-        self,
-        wheels: Iterable[Wheel],
-        folder: Path,
-        *,
-        linked: bool = False,
-        at_hand: frozenset[str] = frozenset(),
-    ) -> None:
+    def install(self, wheels: Iterable[Wheel], folder: Path, at_hand: Collection[str] = ()) -> None:
         """Install some of the wheels that it resolves to; for the rest see `Installer.install`."""
-        self.installer.install(
-            tuple(wheels), self.wanted, self.target, folder, self.work, linked=linked, at_hand=at_hand
-        )
+        self.installer.install(tuple(wheels), self.wanted, self.target, folder, self.work, at_hand=at_hand)
 
 
 def digest(parts: list[Any]) -> str:

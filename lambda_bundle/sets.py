@@ -9,21 +9,18 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lambda_bundle.binaries import inspect, is_of_interest
 from lambda_bundle.builder import NOTHING_LOCAL, Local
-from lambda_bundle.copies import File, Run, lambda_mode, read_all
+from lambda_bundle.copies import File, Run, lambda_mode
 from lambda_bundle.elf import Binary
 from lambda_bundle.errors import Code, Problem, Where
-from lambda_bundle.installed import Distribution, contested, order_of, write_record
+from lambda_bundle.installed import Distribution, contested, order_of, sha256_of, write_record
 from lambda_bundle.lock import Wheel
+from lambda_bundle.spool import Look, Spool
 from lambda_bundle.stage import file_mode, folders_of
-
-_CHUNK = 128
-"""How many files are read in one go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,23 +81,32 @@ class Piece:
 
 
 def survey(
-    folder: Path, paths: Sequence[str], found: Sequence[Distribution], *, run: Run = map
+    folder: Path,
+    paths: Iterable[str],
+    found: Sequence[Distribution],
+    *,
+    spool: Spool,
+    packed: bool = True,
+    run: Run = map,
 ) -> tuple[Piece, ...]:
-    """Read every file of installed wheels, and write their RECORDs; `paths` are all files."""
-    parts = [paths[begin : begin + _CHUNK] for begin in range(0, len(paths), _CHUNK)]
-    looks = [look for part in run(partial(read_all, str(folder)), parts) for look in part]
-    files = {path: file for path, (file, _) in zip(paths, looks, strict=True)}
-    worth = {
-        path: folder / path
-        for path, (_, start) in zip(paths, looks, strict=True)
-        if is_of_interest(path, start)
-    }
+    """Read every file of installed wheels, and write their RECORDs; `paths` are all files.
+
+    If they are to be `packed`, they are compressed on the way.
+    """
+    records = [f"{one.info}/RECORD" for one in found]
+    claims = {path: sha256_of(entry) for one in found for path, entry in one.files.items()}
+
+    def look_at(paths: Sequence[str], run: Run) -> dict[str, Look]:
+        wanted = {f"{folder}/{path}": claims.get(path) for path in paths}
+        return dict(zip(paths, spool.take_in(wanted, run, packed=packed), strict=True))
+
+    looks = look_at(sorted({*paths}.difference(records)), run)
+    files = {path: look.file for path, look in looks.items()}
+    worth = {path: folder / path for path, look in looks.items() if is_of_interest(path, look.start)}
     plain = {path: (file.size, file.sha256) for path, file in files.items()}
     for one in found:
         write_record(folder, one, plain)
-    records = [f"{one.info}/RECORD" for one in found]
-    again = dict(zip(records, read_all(str(folder), records), strict=True))
-    files |= {path: file for path, (file, _) in again.items()}
+    files |= {path: look.file for path, look in look_at(records, map).items()}
     binaries = {path: asdict(binary) for path, binary in inspect(worth).items()}
     theirs = [(one, {*one.files, record}) for one, record in zip(found, records, strict=True)]
     loose = files.keys() - {path for _, claimed in theirs for path in claimed}

@@ -11,13 +11,14 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from lambda_bundle.copies import copy_file, lambda_mode
+from lambda_bundle.copies import File, Run, copy_all, copy_file, lambda_mode, make_folder
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.jobs import Job
 from lambda_bundle.stamps import Stamp, stamp
@@ -25,6 +26,8 @@ from lambda_bundle.stamps import Stamp, stamp
 Tree = Mapping[str, Path]
 """Where each file of a bundle is on disk, by its path in the bundle ("/" between folders)."""
 
+_BATCH = 250
+"""Files that are copied in one go."""
 DEFAULT_EXCLUDES = (
     # version control
     ".git",
@@ -340,6 +343,27 @@ def copy(tree: Tree, folder: Path) -> None:
     for path, source in tree.items():
         (folder / path).unlink(missing_ok=True)
         copy_file(source, folder / path)
+
+
+def copy_out(
+    tree: Mapping[str, Path | str], folder: Path, *, hashes: Mapping[str, str], run: Run = map
+) -> Iterator[tuple[str, File]]:
+    """Write real copies of the files, with the permissions that Lambda needs, into a new folder.
+
+    `hashes` holds the SHA-256 of files whose content is known. `run` calls a function for each of some
+    arguments, as `map` does; what it raises ends the work. Gives each file by the order of the paths.
+    """
+    root = str(folder)
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    for above in sorted(folders_of(tree)):  # those above come first
+        with suppress(FileExistsError):  # two names can be one folder somewhere
+            make_folder(f"{root}/{above}")
+    paths = sorted(tree)
+    wanted = [(str(tree[path]), f"{root}/{path}", hashes.get(path)) for path in paths]
+    batches = [wanted[begin : begin + _BATCH] for begin in range(0, len(wanted), _BATCH)]
+    copied = [one for batch in run(copy_all, batches) for one in batch]
+    return zip(paths, copied, strict=True)
 
 
 def detach(tree: Tree, folder: Path) -> None:

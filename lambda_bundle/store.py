@@ -8,11 +8,10 @@ only ever read, and whoever reads it looks first whether it is still what was wr
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 from lambda_bundle import __version__, sets
 from lambda_bundle.builder import NOTHING_LOCAL, Builder
 from lambda_bundle.cache import Cache
+from lambda_bundle.copies import Run
 from lambda_bundle.deflation import compressor
 from lambda_bundle.errors import BundleError, Problem
 from lambda_bundle.installed import Distribution
@@ -31,16 +31,17 @@ from lambda_bundle.needs import kept, skip_unused
 from lambda_bundle.once import Once
 from lambda_bundle.orders import Order, digest
 from lambda_bundle.packing import Packer
-from lambda_bundle.pieces import TREE, Pieces
+from lambda_bundle.pieces import Pieces
 from lambda_bundle.process import mask
 from lambda_bundle.processes import Processes
 from lambda_bundle.resolutions import Resolutions
 from lambda_bundle.sets import NOTHING, DependencySet, Piece, located, stamps
-from lambda_bundle.stage import Tree
+from lambda_bundle.spool import Spool
+from lambda_bundle.stage import Tree, copy_out
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Requirements, file_path
 
-_STAMPS = "stamps.json"
+_TREE, _STAMPS = "tree", "stamps.json"
 
 
 class Store:
@@ -56,8 +57,10 @@ class Store:
         self._lock = threading.Lock()
         self._asked: dict[str, Requirements] = {}
         self._installed = False
-        self._packer = Packer(processes)
-        self._pieces = Pieces(cache, processes)
+        self._at_once: Run = map if processes is None else processes.map
+        self._spool = Spool(lambda: cache.scratch("packs"))
+        self._packer = Packer(self._spool, self._at_once)
+        self._pieces = Pieces(cache, self._spool, processes)
         self._passing: dict[str, tuple[Piece, ...]] = {}
         """The sets that were installed to be read, and only for this run."""
         self._making: dict[str, threading.Lock] = {}
@@ -129,6 +132,7 @@ class Store:
         """Remove what was there for this run only."""
         # Not sooner: whoever writes a pack with another prefix reads there, too.
         self._pieces.close()
+        self._spool.close()
 
     def _pack_path(self, found: DependencySet, prefix: str) -> Path:
         return self._cache.path("packs", digest([found.key, prefix, compressor()]))
@@ -180,7 +184,7 @@ class Store:
         path = self._cache.path("trees", found.key)
         with self._cache.guarding():
             whole = self._cache.use(path) and _is_whole(path, found)
-        return path / TREE if whole else None
+        return path / _TREE if whole else None
 
     def _make(self, order: Order) -> DependencySet:
         """Resolve, and install unless the cache has the very wheels installed already."""
@@ -268,7 +272,8 @@ class Store:
         wanted = order.wanted
         if not wanted.skip:
             return wheels, ()
-        names = kept(self._have(order, wheels).distributions, wanted, order.target) if wheels else ()
+        facts = replace(order, lasting=False, packed=False)
+        names = kept(self._have(facts, wheels).distributions, wanted, order.target) if wheels else ()
         present = {one.name for one in wheels} | {one.name for one in wanted.candidates}
         warnings = tuple(skip_unused(name) for name in wanted.skip if name not in present)
         return tuple(wheel for wheel in wheels if wheel.name in names), warnings
@@ -277,29 +282,24 @@ class Store:
         """Install a set for this run, and keep what is known of it."""
         self._installed = True
         with self._cache.guarding():
-            self._passing[key] = self._pieces.get(order, wheels)
-            return self._note(self._passing[key], key, wheels)
+            pieces = self._passing[key] = self._pieces.get(order, wheels)
+            known = sets.facts(pieces)
+            self._cache.write(self._cache.path("sets", f"{key}.json"), known)
+            return sets.of(known, key, wheels)
 
     def _install_to_last(self, order: Order, wheels: tuple[Wheel, ...], key: str) -> DependencySet:
-        """Install a set, and keep its files and what is known of it."""
-        self._installed = True
-        with self._cache.guarding(), ExitStack() as stack:
-            scratch = self._pieces.scratch()
-            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-            found = self._note(self._pieces.put(order, wheels, scratch / TREE), key, wheels)
+        """Install a set, and keep real copies of its files as well."""
+        found = self._install(order, wheels, key)
+        with self._cache.guarding():
             path = self._cache.path("trees", key)
             with self._cache.making(path) as made:
                 if self._kept_tree(found) is None:
-                    (scratch / TREE).replace(made / TREE)
-                    text = json.dumps(stamps(made / TREE, found.files))
+                    sources = located(self._passing[key])
+                    copy_out(sources, made / _TREE, hashes=found.hashes, run=self._at_once)
+                    text = json.dumps(stamps(made / _TREE, found.files))
                     (made / _STAMPS).write_text(text, encoding="utf-8")
                     self._cache.keep(made, path)
         return found
-
-    def _note(self, pieces: Sequence[Piece], key: str, wheels: tuple[Wheel, ...]) -> DependencySet:
-        known = sets.facts(pieces)
-        self._cache.write(self._cache.path("sets", f"{key}.json"), known)
-        return sets.of(known, key, wheels)
 
     def _set_key(self, wheels: Iterable[Wheel], order: Order) -> str:
         """What makes two installed sets the same: the wheels, what installs them, and what tidies up (us).
@@ -342,7 +342,7 @@ def _is_whole(path: Path, found: DependencySet) -> bool:
     """Whether every file is still there as it was (by size, time and permissions)."""
     try:
         noted = json.loads((path / _STAMPS).read_text(encoding="utf-8"))
-        now = stamps(path / TREE, found.files)
+        now = stamps(path / _TREE, found.files)
     except (OSError, ValueError):
         return False
     return bool({name: list(stamp) for name, stamp in now.items()} == noted)

@@ -76,16 +76,13 @@ def _compile(options: Options) -> list[str]:
     ]
 
 
-def install_arguments(
-    target: Target, place: str, into: Path, file: str, *, options: Options, linked: bool
-) -> list[str]:
-    """`uv pip install` of the wheels that a file lists into a folder."""
+def install_arguments(target: Target, place: str, into: Path, file: str, *, options: Options) -> list[str]:
+    """`uv pip install` of the wheels that a file lists into a folder; the files are links into uv's cache."""
     return [
         *("pip", "install", "--requirement", file, "--target", str(into), "--no-deps"),
         *_common(),
         *("--python-version", target.full_version, "--python-platform", place, "--no-installer-metadata"),
-        # What is kept must not change with uv's own cache, nor that with what is kept: no hard links there.
-        *("--link-mode", "hardlink" if linked else "copy"),
+        *("--link-mode", "hardlink"),
         *_insecure(options),
     ]
 

@@ -45,6 +45,7 @@ ORDER = [
         "copies",
         "stage",
         "deflation",
+        "spool",
         "members",
         "packing",
         "once",

@@ -17,11 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambda_bundle.archive import write_zip
+from lambda_bundle.deflation import MAX_BYTES
 from lambda_bundle.errors import BundleError
-from lambda_bundle.members import MAX_BYTES, Item, Member, Pack, Writer, fitting, items, open_pack
+from lambda_bundle.members import Item, Member, Pack, Writer, fitting, items, open_pack
 from lambda_bundle.packing import Packer
 from lambda_bundle.process import Children
 from lambda_bundle.processes import Processes
+from lambda_bundle.spool import Spool
 from lambda_bundle.stage import Tree
 
 NAMES = st.text("abcé-_", min_size=1, max_size=6)
@@ -39,8 +41,16 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
         yield made
 
 
+def packer(folder: Path, processes: Processes | None = None) -> Packer:
+    """One with a spool of its own."""
+    folder.mkdir(exist_ok=True)
+    return Packer(Spool(lambda: folder), map if processes is None else processes.map)
+
+
 def write_pack(tree: Tree, folder: Path, processes: Processes | None = None) -> None:
-    Packer(processes).write(items(tree), folder, folder, check=nothing)
+    packer(folder.with_name(f"{folder.name}-spool"), processes).write(
+        items(tree), folder, folder, check=nothing
+    )
 
 
 def written(folder: Path, files: dict[str, bytes]) -> Tree:
@@ -100,77 +110,45 @@ SHARED = {f"{number:03}": f"content {number}".encode() * 2000 for number in rang
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
-def test_what_packs_have_in_common_is_compressed_once(
-    tmp_path: Path, processes: Processes, at_once: int
-) -> None:
-    """Of all packs but one, the files can be gone; and every pack is what it is without the others."""
-    packer, alone = Packer(processes), Packer()
+def test_packs_of_what_was_taken_in(tmp_path: Path, processes: Processes, at_once: int) -> None:
+    """The files can be gone by then; and every pack is what it is when its files are compressed for it."""
+    spool = Spool(lambda: tmp_path)
+    packs, alone = Packer(spool, processes.map), packer(tmp_path / "alone", processes)
 
     def pack(number: int) -> Pack:
         own = {**SHARED, f"{number}/own": b"own", "twice": SHARED["007"]}
         names = list(own)[:: -1 if number % 2 else 1]
         wanted = ready(tmp_path / f"tree{number}", {name: own[name] for name in names})
-        if number and at_once == 1:
-            for one in wanted:
-                if one.name != f"{number}/own":
-                    Path(one.source).unlink()
+        spool.take_in({one.source: one.sha256 for one in wanted}, processes.map)
+        shutil.rmtree(tmp_path / f"tree{number}")
         (tmp_path / f"pack{number}").mkdir()
-        return packer.write(wanted, tmp_path / f"pack{number}", tmp_path / f"pack{number}", check=nothing)
+        return packs.write(wanted, tmp_path / f"pack{number}", tmp_path / f"pack{number}", check=nothing)
 
     with ThreadPoolExecutor(at_once) as callers:
-        packs = list(callers.map(pack, range(6)))
-    for number, made in enumerate(packs):
-        again = open_pack(made.folder)
+        made = list(callers.map(pack, range(6)))
+    for number, one in enumerate(made):
+        again = open_pack(one.folder)
         assert again is not None
         assert (again.directory, again.size, again.count, again.unzipped) == (
-            made.directory,
-            made.size,
-            made.count,
-            made.unzipped,
+            one.directory,
+            one.size,
+            one.count,
+            one.unzipped,
         )
-        assert again.sha256.digest() == made.sha256.digest()
+        assert again.sha256.digest() == one.sha256.digest()
         own = {**SHARED, f"{number}/own": b"own", "twice": SHARED["007"]}
-        assert {name: made.read(name) for name in own} == own
-        assert made.read("absent") is None
-        (tmp_path / f"alone{number}").mkdir()
-        plain = alone.write(
-            ready(tmp_path / f"plain{number}", own),
-            tmp_path / f"alone{number}",
-            tmp_path / f"alone{number}",
-            check=nothing,
-        )
-        assert plain.content.read_bytes() == made.content.read_bytes()
-
-
-@pytest.mark.parametrize("how", ["gone", "cut", "changed"])
-def test_what_was_compressed_and_is_damaged_is_compressed_again(tmp_path: Path, how: str) -> None:
-    packer = Packer()
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    first = packer.write(ready(tmp_path / "a", SHARED), tmp_path / "one", tmp_path / "one", check=nothing)
-    content = first.content.read_bytes()
-    if how == "gone":
-        first.content.unlink()
-    else:
-        damaged = {"cut": content[: len(content) // 2], "changed": bytes(len(content))}[how]
-        first.content.write_bytes(damaged)
-    second = packer.write(ready(tmp_path / "b", SHARED), tmp_path / "two", tmp_path / "two", check=nothing)
-    assert second.content.read_bytes() == content
-
-
-def test_a_pack_that_is_moved_to_its_place_serves_others(tmp_path: Path) -> None:
-    packer = Packer()
-    for name in ("making", "two"):
-        (tmp_path / name).mkdir()
-    packer.write(ready(tmp_path / "a", SHARED), tmp_path / "making", tmp_path / "place", check=nothing)
-    (tmp_path / "making").rename(tmp_path / "place")
-    wanted = ready(tmp_path / "b", SHARED)
-    shutil.rmtree(tmp_path / "b")
-    packer.write(wanted, tmp_path / "two", tmp_path / "two", check=nothing)
+        assert {name: one.read(name) for name in own} == own
+        assert one.read("absent") is None
+        folder = tmp_path / f"plain-pack{number}"
+        folder.mkdir()
+        names = list(own)[:: -1 if number % 2 else 1]
+        wanted = ready(tmp_path / f"plain{number}", {name: own[name] for name in names})
+        plain = alone.write(wanted, folder, folder, check=nothing)
+        assert plain.content.read_bytes() == one.content.read_bytes()
 
 
 def test_a_pack_that_is_given_up_blocks_nobody(tmp_path: Path, processes: Processes) -> None:
-    packer = Packer(processes)
+    one = packer(tmp_path / "spool", processes)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     count = 0
@@ -181,16 +159,10 @@ def test_a_pack_that_is_given_up_blocks_nobody(tmp_path: Path, processes: Proces
         if count == 5:
             raise KeyError("stop")
 
-    def failing(wanted: list[Item]) -> Iterator[Item]:
-        yield from wanted[:3]
-        raise KeyError("no more")
-
     wanted = ready(tmp_path / "a", SHARED)
-    with pytest.raises(KeyError, match="no more"):
-        packer.write(failing(wanted), tmp_path / "one", tmp_path / "one", check=nothing)
     with pytest.raises(KeyError, match="stop"):
-        packer.write(wanted, tmp_path / "one", tmp_path / "one", check=check)
-    packer.write(wanted, tmp_path / "two", tmp_path / "two", check=nothing)
+        one.write(wanted, tmp_path / "one", tmp_path / "one", check=check)
+    one.write(wanted, tmp_path / "two", tmp_path / "two", check=nothing)
     assert open_pack(tmp_path / "two") is not None
 
 
@@ -198,7 +170,7 @@ def test_a_file_that_cannot_be_read_fails_its_pack(tmp_path: Path, processes: Pr
     wanted = ready(tmp_path / "a", SHARED)
     Path(wanted[50].source).unlink()
     with pytest.raises(FileNotFoundError):
-        Packer(processes).write(wanted, tmp_path, tmp_path, check=nothing)
+        packer(tmp_path / "spool", processes).write(wanted, tmp_path, tmp_path, check=nothing)
 
 
 @pytest.mark.parametrize("file", ["members", "directory", "index.json"])

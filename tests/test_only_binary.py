@@ -50,7 +50,6 @@ def commands(target: Target, given_options: Options, flag: bool) -> dict[str, li
             Path("into"),
             "pylock.toml",
             options=given_options,
-            linked=flag,
         ),
         "pip report": installer_pip.report_arguments(target, alone=flag),
         "pip download": installer_pip.download_arguments(target, "install.txt", "folder"),

@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from wheelhouse import Wheelhouse, elf
 from workbench import Workbench, both
 
 from lambda_bundle.cache import Cache
+from lambda_bundle.errors import BundleError
+from lambda_bundle.lock import Wheel
+from lambda_bundle.orders import Order
+from lambda_bundle.pieces import Pieces
 from lambda_bundle.sets import DependencySet
+from lambda_bundle.spool import Spool
 from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
 
@@ -80,3 +86,42 @@ def test_no_set_can_tell_what_was_there_before(bench: Workbench, last: list[str]
             assert ask(store, bench, last, X86, "uv") == expected
             assert packed(store, bench, expected, X86) == content
             assert packed(store, bench, ask(store, bench, before[0], X86, "uv"), X86)
+
+
+@both
+def test_many_who_want_the_same_at_once(backend: str, bench: Workbench) -> None:
+    """Nobody waits for what nobody installs, and everything is installed once."""
+    some = [["alone", "native"], ["native", "equal"], ["equal", "alone"], ["alone", "equal", "native"]]
+    wanted = [bench.requirements("\n".join(names), X86, f"{number}.txt") for number, names in enumerate(some)]
+    orders = [bench.order(one, X86, backend) for one in wanted]
+    resolved = [order.resolve(()) for order in orders]
+    cache, together = Cache(bench.folder / "cache"), Barrier(len(some))
+    pieces = Pieces(cache, Spool(lambda: bench.folder))
+
+    def get(order: Order, wheels: Sequence[Wheel]) -> set[str]:
+        together.wait()
+        return {piece.distribution.name for piece in pieces.get(order, wheels) if piece.distribution}
+
+    with ThreadPoolExecutor(len(some)) as callers:
+        assert list(callers.map(get, orders, resolved)) == [set(names) for names in some]
+    assert installed_folders(cache) == [f"{name}-1.0.dist-info" for name in ("alone", "equal", "native")]
+
+
+def test_what_fails_is_tried_again_by_whoever_needs_it(bench: Workbench) -> None:
+    """A wheel that cannot be installed takes those beside it along, and nobody else."""
+    wanted = bench.requirements("alone\n", X86)
+    alone = bench.order(wanted, X86, "uv").resolve(())
+    filename = "broken-1.0-py3-none-any.whl"
+    url = (bench.folder / filename).as_uri()
+    wheels = [*alone, Wheel(name="broken", version="1.0", filename=filename, url=url, sha256=None)]
+    pieces, together = Pieces(Cache(bench.folder / "cache"), Spool(lambda: bench.folder)), Barrier(4)
+
+    def get(wheels: Sequence[Wheel]) -> bool:
+        together.wait()
+        try:
+            return bool(pieces.get(bench.order(wanted, X86, "uv"), wheels))
+        except BundleError:
+            return False
+
+    with ThreadPoolExecutor(4) as callers:
+        assert list(callers.map(get, [wheels, alone, wheels, alone])) == [False, True, False, True]

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from processes import all_gone
 
-from lambda_bundle.deflation import deflate_all
 from lambda_bundle.errors import BundleError, Code
 from lambda_bundle.process import Children, Stopped
 from lambda_bundle.processes import Processes, cpus
 from lambda_bundle.source import Source, Unread, read_all
+from lambda_bundle.spool import take_in
 from lambda_bundle.targets import Target
 from lambda_bundle.worker import main
 
@@ -89,12 +89,11 @@ def test_they_import_from_where_we_do(
 
 def test_what_is_raised_there_is_raised_here(processes: Processes, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
-        call(processes, deflate_all, [str(tmp_path / "absent")])
+        call(processes, take_in, [(str(tmp_path / "absent"), False)], None)
     assert caught.value.filename == str(tmp_path / "absent")
     (tmp_path / "present").write_bytes(b"x" * 999)
-    assert call(processes, deflate_all, [str(tmp_path / "present")]) == deflate_all(
-        [str(tmp_path / "present")]
-    )
+    wanted = [(str(tmp_path / "present"), False)]
+    assert call(processes, take_in, wanted, None) == take_in(wanted, None)
 
 
 def test_modules_are_read_there_as_here(processes: Processes) -> None:

@@ -98,9 +98,7 @@ def test_options_become_arguments() -> None:
         *("--prerelease", "allow"),
         *("--allow-insecure-host", "host", "--allow-insecure-host", "other:8080"),
     ]
-    installing = install_arguments(
-        PY311, "x86_64-manylinux_2_40", Path("into"), "f", options=ALL, linked=False
-    )
+    installing = install_arguments(PY311, "x86_64-manylinux_2_40", Path("into"), "f", options=ALL)
     assert installing[-4:] == ["--allow-insecure-host", "host", "--allow-insecure-host", "other:8080"]
 
 
@@ -109,7 +107,7 @@ def test_options_become_arguments() -> None:
     [
         compile_arguments(PY311, ALL),
         listing_arguments(ALL, "2.7"),
-        install_arguments(PY311, "x86_64-manylinux_2_40", Path("into"), "f", options=ALL, linked=False),
+        install_arguments(PY311, "x86_64-manylinux_2_40", Path("into"), "f", options=ALL),
     ],
 )
 def test_no_command_shows_an_index_or_fetches_a_python(arguments: list[str]) -> None:
