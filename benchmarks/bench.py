@@ -14,6 +14,8 @@ from benchmarks.measure import CommandError, Sample, measure
 from benchmarks.results import Timed
 
 BUNDLE = "invoke bundle --all"
+ASIDE = "aside"
+"""Where a monorepo has what is not to be deleted yet."""
 _DROPPED = (
     "LAMBDA_BUNDLE_",
     "PYTHON",
@@ -197,10 +199,17 @@ class Repo:
         self.edit()
         return self.bundle()
 
-    def copy(self, output: str = "dist") -> Sample:
+    def set_aside(self, name: str) -> None:
+        """Move a folder out of the way, if it is there."""
+        if (self.root / name).exists():
+            aside = self.root / ASIDE
+            aside.mkdir(exist_ok=True)
+            (self.root / name).replace(aside / f"{name}{len(list(aside.iterdir()))}")
+
+    def copy(self) -> Sample:
         """Copy the artifacts."""
         remove(self.root / "copy")
-        sample = self.run(f"cp -r {output} copy")
+        sample = self.run("cp -r dist copy")
         remove(self.root / "copy")
         return sample
 
