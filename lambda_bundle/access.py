@@ -17,7 +17,7 @@ from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.indexes import Index, expand, passwords
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import mask
-from lambda_bundle.registries import Registries, find
+from lambda_bundle.registries import Configurations, Registries
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Options, Requirements
 
@@ -43,7 +43,13 @@ _PLACES = {
 _ABSOLUTE = re.compile(r"([\w.-]*=)?[A-Za-z][A-Za-z0-9+.-]+:|~|[A-Za-z]:[\\/]")
 
 
-def add(wanted: Requirements, job: Job, target: Target, environ: Mapping[str, str]) -> Requirements:
+def add(
+    wanted: Requirements,
+    job: Job,
+    target: Target,
+    environ: Mapping[str, str],
+    configurations: Configurations,
+) -> Requirements:
     """The requirements with the indexes of `[index]`, and of the project's own configuration of uv.
 
     uv gets the latter as they are; pip gets those of a uv project alone, for what is locked there. Raises
@@ -53,7 +59,7 @@ def add(wanted: Requirements, job: Job, target: Target, environ: Mapping[str, st
     wanted = with_index(wanted, job.index, root=job.root, environ=environ)
     if _is_empty(wanted):
         return wanted
-    registries = find(job.sources, environ, target.markers)
+    registries = configurations.find(job.sources, environ, target.markers)
     if registries is None:
         return wanted
     found = _with_project(wanted, registries, job.backend, environ)

@@ -28,7 +28,7 @@ from lambda_bundle.cache import Cache
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.entries import artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, silence, strictly
-from lambda_bundle.freshness import Freshness, Inputs
+from lambda_bundle.freshness import Freshness, Inputs, Known
 from lambda_bundle.hygiene import zipped
 from lambda_bundle.installed import refresh_records
 from lambda_bundle.installers import Work
@@ -39,6 +39,7 @@ from lambda_bundle.orders import Order
 from lambda_bundle.process import Children
 from lambda_bundle.processes import Processes
 from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
+from lambda_bundle.registries import Configurations
 from lambda_bundle.requirements import gather
 from lambda_bundle.result import Archived, Artifact, Progress
 from lambda_bundle.sets import is_same
@@ -52,7 +53,7 @@ from lambda_bundle.stage import (
     scan,
     sources_of,
 )
-from lambda_bundle.stamps import Stamp, look
+from lambda_bundle.stamps import Seen, Stamp, look
 from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
 from lambda_bundle.verdicts import Verdicts
@@ -90,6 +91,9 @@ class Run:
     store: Store
     verdicts: Verdicts
     outputs: Mapping[Path, Output]
+    entries: Mapping[Job, Known] = field(default_factory=dict)
+    """What earlier runs know of some entries."""
+    configurations: Configurations = field(default_factory=Configurations)
     layers: Once = field(default_factory=Once)
     """What each layer holds."""
     offline: bool = False
@@ -266,9 +270,7 @@ class Assembly:
         """The stages up to the archive: everything that is to be in there."""
         job = self._job
         with self._stage("stage"):
-            folders: dict[str, Stamp] = {}
-            found = sources_of(job, folders)
-            seen = {path: look(source) for path, source in found.items()}
+            found, seen, folders = self._entry()
         sources = self._prepared(found)
         with self._stage("requirements"):
             wanted = [(target, self._wanted(target)) for target in job.targets]
@@ -293,6 +295,18 @@ class Assembly:
                 shares = [replace(share, kept=_unchanged(own, share)) for share in shares]
         own = {path: source for path, source in own.items() if not any(share.holds(path) for share in shares)}
         return replace(contents, own=own, shares=tuple(shares))
+
+    def _entry(self) -> tuple[Tree, Mapping[str, Seen], Mapping[str, Stamp]]:
+        """The files of the entry, how they are, and the folders that they were found in."""
+        job = self._job
+        known = self._run.entries.get(job)
+        if known is None:
+            folders: dict[str, Stamp] = {}
+            found = sources_of(job, folders)
+            return found, {path: look(source) for path, source in found.items()}, folders
+        found = {path: job.sources / path for path in known.sources}
+        seen = {path: one or look(found[path]) for path, one in known.sources.items()}
+        return found, seen, known.folders
 
     def _prepared(self, sources: Tree) -> Tree:
         """The sources, with what hooks make of them before anything is installed."""
@@ -427,7 +441,7 @@ class Assembly:
         wanted = gather(law, place, job.selection, target, self._run.work(job, self._environ))
         if self._run.locked and not wanted.is_pinned:
             raise _unlocked(law, place, job.name)
-        return access.add(wanted, job, target, self._environ)
+        return access.add(wanted, job, target, self._environ, self._run.configurations)
 
 
 def _unlocked(law: Law, place: Place, name: str) -> BundleError:

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.exports import find_uv
-from lambda_bundle.installer_pip import OLDEST, Pip
-from lambda_bundle.installer_uv import Uv
 from lambda_bundle.installers import Installer
 from lambda_bundle.process import Children
 
@@ -31,11 +29,18 @@ class Backends:
         """The backend of this name. Raises `BundleError` when the host has none that serves."""
         with self._lock:
             if name not in self._found:
-                self._found[name] = Uv(find_uv()) if name == "uv" else Pip(self._pip())
+                self._found[name] = self._uv() if name == "uv" else self._pip()
             return self._found[name]
 
-    def _pip(self) -> tuple[str, ...]:
-        """The first Python with a pip that serves: the one that runs us, then those on PATH."""
+    def _uv(self) -> Installer:
+        from lambda_bundle.installer_uv import Uv  # noqa: PLC0415 - few runs need both
+
+        return Uv(find_uv())
+
+    def _pip(self) -> Installer:
+        """That of the first Python which has one that serves: the one that runs us, then those on PATH."""
+        from lambda_bundle.installer_pip import OLDEST, Pip  # noqa: PLC0415 - see above
+
         seen = []
         for python in dict.fromkeys(_pythons(self._environ)):
             command = (python, "-m", "pip")
@@ -44,7 +49,7 @@ class Backends:
             )
             version = re.match(r"pip (\d+)\.(\d+)", told.output)
             if told.code == 0 and version and (int(version[1]), int(version[2])) >= OLDEST:
-                return command
+                return Pip(command)
             seen.append(
                 f"{python}: {told.output.strip().splitlines()[-1] if told.output.strip() else 'no pip'}"
             )

@@ -36,7 +36,7 @@ from lambda_bundle.purewheel import normalize
 from lambda_bundle.sdist import checked, project_in, unpack
 from lambda_bundle.stage import copy
 from lambda_bundle.targets import Target
-from lambda_bundle.wanted import Requirement, Requirements, file_path
+from lambda_bundle.wanted import Local, Requirement, Requirements, file_path
 
 _DOCUMENT = "wheel.json"
 _TAIL = 40
@@ -81,21 +81,6 @@ class Setting:
     place: Place
     skip: Path | None
     """A folder that is no part of any project: the output."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
-    """What of this machine took part in a set: a run later, it may have changed."""
-
-    projects: Mapping[Path, str]
-    """The digest of the files of each project, by its folder."""
-    files: tuple[Path, ...]
-    """What was read outside of them."""
-    origins: Mapping[str, Origin] = field(default_factory=dict)
-    """What each wheel was built of, by its name."""
-
-
-NOTHING_LOCAL = Local(projects={}, files=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,16 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """An entry in which no file has come or gone since a build: it need not be searched again."""
+
+    sources: Mapping[str, Seen | None]
+    """Its files, in order; None for what has changed."""
+    folders: Mapping[str, Stamp]
+    """Every folder of it that was looked through; absolute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether an artifact is what a build would make now."""
 
@@ -74,6 +84,8 @@ class Verdict:
     """What its build had to say."""
     pinned: bool = False
     """Whether locks said all that was installed."""
+    known: Known | None = None
+    """What a build need not look at again."""
 
 
 class Freshness:
@@ -99,7 +111,7 @@ class Freshness:
                 reasons += judge.projects()
                 reasons += judge.artifact(rows.get(job.name))
             if reasons:
-                return Verdict(reasons=tuple(reasons))
+                return Verdict(reasons=tuple(reasons), known=judge.known)
             warnings = tuple(map(Problem.of, record["warnings"]))
             pinned = bool(record["pinned"])
         except FileNotFoundError:
@@ -169,6 +181,7 @@ class _Judge:
         self._job, self._record, self._artifact, self._began = job, record, artifact, began
         self._steady = False
         """Whether all folders of the entry are as they were."""
+        self.known: Known | None = None
         self.moved = False
         """Whether stamps have changed, and nothing else: the record holds the new ones then."""
 
@@ -203,11 +216,14 @@ class _Judge:
             yield from (f"{path} added" for path in sorted(current - recorded.keys()))
             yield from (f"{path} removed" for path in sorted(recorded.keys() - current))
         folder = f"{self._job.root}/{self._job.entry}"
-        yield from (
-            f"{path} changed"
-            for path in recorded
-            if path in current and not self._is_same(f"{folder}/{path}", recorded, path)
-        )
+        same = {
+            path: self._is_same(f"{folder}/{path}", recorded, path) for path in recorded if path in current
+        }
+        if self._steady:
+            found = {path: _seen(recorded[path]) if is_same else None for path, is_same in same.items()}
+            known = {path: _stamp(one) for path, one in folders.items() if one is not None}
+            self.known = Known(sources=found, folders=known)
+        yield from (f"{path} changed" for path, is_same in same.items() if not is_same)
 
     def others(self, is_there: Callable[[str, str], bool]) -> Iterator[str]:
         """What became of everything else that was read, and whether there is something new to read."""
@@ -322,6 +338,17 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str =
             yield f"{name} changed"
         else:
             yield f"{name} {old or 'none'} → {new or 'none'}"
+
+
+def _seen(row: list[Any]) -> Seen | None:
+    """A file as a record has it; None where its stamp might hide a change."""
+    one, mode, sha256 = row
+    return None if one is None else Seen(_stamp(one), mode, sha256)
+
+
+def _stamp(row: Sequence[int]) -> Stamp:
+    size, changed, touched, number = row
+    return size, changed, touched, number
 
 
 def _same_folder(path: str, before: list[int] | None) -> bool:

@@ -140,7 +140,7 @@ class _Locker:
 
     def _one(self, target: Target, wanted: Requirements, digest: str) -> tuple[Resolved, Iterable[Problem]]:
         job = self.job
-        wanted = access.add(wanted, job, target, self.environ)
+        wanted = access.add(wanted, job, target, self.environ, self.run.configurations)
         order = self.run.order(
             job, target, wanted, environ=self.environ, without=frozenset(), place=self.place
         )

@@ -7,10 +7,9 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lambda_bundle import __version__
-from lambda_bundle.builder import Setting
 from lambda_bundle.installers import Installer, Wheelless, Work, no_fit
 from lambda_bundle.lock import Release, Unfit, Wheel, pick
 from lambda_bundle.process import mask
@@ -18,6 +17,9 @@ from lambda_bundle.projects import Place
 from lambda_bundle.resolutions import choosing
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Requirements
+
+if TYPE_CHECKING:
+    from lambda_bundle.builder import Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,8 @@ class Order:
     @property
     def setting(self) -> Setting:
         """What there is around the builds."""
+        from lambda_bundle.builder import Setting  # noqa: PLC0415 - most functions have nothing to build
+
         return Setting(
             installer=self.installer,
             work=self.work,

@@ -74,6 +74,7 @@ def bundle(
 
     built = build(
         [jobs[number] for number in stale],
+        entries={jobs[number]: found for number in stale if (found := verdicts[number].known) is not None},
         workers=workers,
         fail_fast=fail_fast,
         upgrade=upgrade,

@@ -20,7 +20,7 @@ from lambda_bundle.assembly import Assembly, Output, Run, private_folder
 from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Problem, strictly
-from lambda_bundle.freshness import Freshness, Inputs
+from lambda_bundle.freshness import Freshness, Inputs, Known
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import Children, Stopped, attended
 from lambda_bundle.processes import Processes, cpus
@@ -41,6 +41,7 @@ WORK_PREFIX = ".lambda-bundle-"
 def build(
     jobs: Sequence[Job],
     *,
+    entries: Mapping[Job, Known],
     workers: int | None,
     fail_fast: bool,
     upgrade: bool,
@@ -53,12 +54,14 @@ def build(
 ) -> tuple[Result, ...]:
     """Build every job, at most `workers` at once (None: one for each CPU); a result for each, in order.
 
-    `ended` hears of all that have ended, whatever becomes of the run. Raises `KeyboardInterrupt` when
-    interrupted, with every child ended and nothing half-written.
+    `entries` holds what need not be looked at again of some. `ended` hears of all that have ended, whatever
+    becomes of the run. Raises `KeyboardInterrupt` when interrupted, with every child ended and nothing
+    half-written.
     """
     children = Children()
     opened = _open(
         dict.fromkeys(one.output for job in jobs for one in (job, *job.layers)),
+        entries=entries,
         workers=workers,
         upgrade=upgrade,
         strict=strict,
@@ -141,6 +144,7 @@ def _seldom_collected() -> Iterator[None]:
 def _open(
     outputs: Iterable[Path],
     *,
+    entries: Mapping[Job, Known] | None = None,
     workers: int | None,
     upgrade: bool,
     strict: bool = False,
@@ -168,6 +172,7 @@ def _open(
         stack.callback(children.stop)
         yield Run(
             slots=threading.Semaphore(workers),
+            entries=entries or {},
             cache=cache,
             store=store,
             verdicts=Verdicts(

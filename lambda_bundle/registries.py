@@ -67,18 +67,37 @@ class Registries:
         return (*flat, *self.settings.get("find-links", []))
 
 
-def find(folder: Path, environ: Mapping[str, str], markers: Mapping[str, str]) -> Registries | None:
-    """What holds for a folder by uv's rules; None where nothing does.
+_Found = tuple[tuple[Mapping[str, Any], Path], ...]
 
-    The nearest `uv.toml`, or `pyproject.toml` with a `[tool.uv]`, of the folder and those above it; in a
-    workspace that of its root, with the indexes and sources of the member besides. What cannot be read is
-    nothing: whoever needs it says so.
-    """
-    if environ.get("UV_NO_CONFIG", "").lower() in {"1", "true", "yes", "on"}:
-        return None
-    found = list(_configurations(Path(os.path.normpath(folder))))
-    if not found:
-        return None
+
+class Configurations:
+    """The files of uv's configuration; each is read once in a run, for most functions have the same above."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, _Found] = {}
+
+    def find(self, folder: Path, environ: Mapping[str, str], markers: Mapping[str, str]) -> Registries | None:
+        """What holds for a folder by uv's rules; None where nothing does.
+
+        The nearest `uv.toml`, or `pyproject.toml` with a `[tool.uv]`, of the folder and those above it; in a
+        workspace that of its root, with the indexes and sources of the member besides. What cannot be read
+        is nothing: whoever needs it says so.
+        """
+        if environ.get("UV_NO_CONFIG", "").lower() in {"1", "true", "yes", "on"}:
+            return None
+        found = self._of(Path(os.path.normpath(folder)))
+        return _registries(found, markers) if found else None
+
+    def _of(self, folder: Path) -> _Found:
+        """The configurations of a folder and of those above it, the nearest first."""
+        known = self._known.get(folder)
+        if known is None:
+            above = () if folder.parent == folder else self._of(folder.parent)
+            known = self._known[folder] = (*_configuration(folder), *above)
+        return known
+
+
+def _registries(found: _Found, markers: Mapping[str, str]) -> Registries | None:
     own, own_folder = found[0]
     root, base = next(
         ((table, above) for table, above in found if _holds(table, above, own_folder)), found[0]
@@ -102,16 +121,13 @@ def find(folder: Path, environ: Mapping[str, str], markers: Mapping[str, str]) -
     )
 
 
-def _configurations(folder: Path) -> Iterator[tuple[Mapping[str, Any], Path]]:
-    for one in (folder, *folder.parents):
-        own, project = _load(one / "uv.toml"), _load(one / "pyproject.toml")
-        table = _table(project, "tool", "uv")
-        if own or table:
-            # A uv.toml takes the place of the table, except for what belongs to a project.
-            kept = {
-                key: table[key] for key in ("workspace", "sources", *(() if own else table)) if key in table
-            }
-            yield {**kept, **own}, one
+def _configuration(folder: Path) -> Iterator[tuple[Mapping[str, Any], Path]]:
+    own, project = _load(folder / "uv.toml"), _load(folder / "pyproject.toml")
+    table = _table(project, "tool", "uv")
+    if own or table:
+        # A uv.toml takes the place of the table, except for what belongs to a project.
+        kept = {key: table[key] for key in ("workspace", "sources", *(() if own else table)) if key in table}
+        yield {**kept, **own}, folder
 
 
 def _load(path: Path) -> Mapping[str, Any]:

@@ -129,11 +129,12 @@ class _Reader:
             raise error_at(Code.INVALID_REQUIREMENT, f"{self.shown(path)} includes itself", at)
         lines = logical_lines(self._load(path, at))
         self.files.append(path)
+        shown = self.shown(path)
         for number, written in lines:
             line = Line(
                 written=written,
                 text=self._expand(written),
-                where=Where(file=self.shown(path), line=number),
+                where=Where(file=shown, line=number),
                 folder=path.parent,
                 constraint=constraint,
                 chain=(*chain, real),

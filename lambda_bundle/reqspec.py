@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote
 
 from packaging import requirements as pep508
@@ -69,10 +70,16 @@ def parse(line: Line, head: str) -> tuple[pep508.Requirement, str]:
     else:
         head = f"{wheel_name(line, place) or UNNAMED}{extras} @ place"
     try:
-        parsed = pep508.Requirement(head)
+        parsed = _parsed(head)
     except pep508.InvalidRequirement:
         raise no_requirement(line) from None
     return parsed, place or parsed.url or ""
+
+
+@lru_cache(4096)
+def _parsed(head: str) -> pep508.Requirement:
+    """Many functions ask for the same; nobody changes it."""
+    return pep508.Requirement(head)
 
 
 def wheel_at(place: str) -> re.Match[str] | None:

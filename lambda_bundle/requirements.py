@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Declared
 from packaging.utils import canonicalize_name
 
-from lambda_bundle import exports, foreign, lockfile, pylock
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
@@ -30,10 +29,12 @@ from lambda_bundle.projects import (
     refreshing,
     table,
 )
-from lambda_bundle.pylock import Locked
 from lambda_bundle.reqfile import read
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirement, Requirements, file_path
+
+if TYPE_CHECKING:
+    from lambda_bundle.pylock import Locked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,8 @@ def source_of(law: Law, place: Place) -> Law:
 
 def _read_own(question: Question) -> Requirements:
     """A lock that `invoke lock` wrote. Raises `BundleError` unless it is of what is asked for now."""
+    from lambda_bundle import lockfile, pylock  # noqa: PLC0415 - only for what is locked so
+
     law, place = question.law, question.place
     source = source_of(law, place)
     wanted = gather(source, place, question.selection, question.target, question.work)
@@ -134,6 +137,8 @@ def _read_requirements(question: Question) -> Requirements:
 
 
 def _read_pylock(question: Question) -> Requirements:
+    from lambda_bundle import pylock  # noqa: PLC0415 - see above
+
     law, place, selection = question.law, question.place, question.selection
     locked = pylock.choose(
         load(law.path, place),
@@ -148,6 +153,8 @@ def _read_pylock(question: Question) -> Requirements:
 
 
 def _read_uv(question: Question) -> Requirements:
+    from lambda_bundle import exports, pylock  # noqa: PLC0415 - see above
+
     law, place, selection = question.law, question.place, question.selection
     lock = load(law.path, place)
     names = members(lock)
@@ -196,6 +203,8 @@ def _locked(locked: Locked) -> Requirements:
 
 
 def _read_export(question: Question) -> Requirements:
+    from lambda_bundle import foreign  # noqa: PLC0415 - see above
+
     law, place = question.law, question.place
     found = foreign.export(law, place, question.selection, question.work)
     folder = place.original(law.path.parent)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from lambda_bundle.binaries import inspect, is_of_interest
-from lambda_bundle.builder import NOTHING_LOCAL, Local
 from lambda_bundle.copies import File, Run, lambda_mode
 from lambda_bundle.elf import Binary
 from lambda_bundle.errors import Code, Problem, Where
@@ -21,6 +20,7 @@ from lambda_bundle.installed import Distribution, contested, order_of, sha256_of
 from lambda_bundle.lock import Wheel
 from lambda_bundle.spool import Look, Spool
 from lambda_bundle.stage import file_mode, folders_of
+from lambda_bundle.wanted import NOTHING_LOCAL, Local
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

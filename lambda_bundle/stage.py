@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
 from lambda_bundle.copies import File, Run, copy_all, copy_file, lambda_mode, make_folder
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.jobs import Job
@@ -156,6 +154,8 @@ _UNCLEAR = re.compile(r"(?<!\\)\[[!^]?\]?[^\]]*(?:\[|--|&&|\|\||~~)")
 @cache  # the default excludes are the same for every function
 def _translate(line: str, key: str) -> tuple[tuple[re.Pattern[str], bool], ...]:
     """What a line matches, if it is a pattern, and whether without "!"; `key` is where it stands."""
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - where no folder has changed, none is searched
+
     if _UNCLEAR.search(line):
         raise _unclear(line, key)
     try:

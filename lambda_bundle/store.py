@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lambda_bundle import __version__, sets
-from lambda_bundle.builder import NOTHING_LOCAL, Builder
 from lambda_bundle.cache import Cache
 from lambda_bundle.copies import Run
 from lambda_bundle.deflation import compressor
@@ -39,7 +39,10 @@ from lambda_bundle.sets import NOTHING, DependencySet, Piece, located, stamps
 from lambda_bundle.spool import Spool
 from lambda_bundle.stage import Tree, copy_out
 from lambda_bundle.targets import Target
-from lambda_bundle.wanted import Requirements, file_path
+from lambda_bundle.wanted import NOTHING_LOCAL, Requirements, file_path
+
+if TYPE_CHECKING:
+    from lambda_bundle.builder import Builder
 
 _TREE, _STAMPS = "tree", "stamps.json"
 
@@ -51,7 +54,7 @@ class Store:
         self, cache: Cache, pool: Executor, *, processes: Processes | None = None, upgrade: bool = False
     ) -> None:
         self._cache, self._once = cache, Once(pool)
-        self._builder = Builder(cache, self._once)
+        self._building: Builder | None = None
         self._resolutions = Resolutions(cache, upgrade=upgrade)
         self._run = token_hex(8)
         self._lock = threading.Lock()
@@ -68,7 +71,17 @@ class Store:
     @property
     def grown(self) -> bool:
         """Whether anything was added to the cache."""
-        return self._installed or self._builder.grown
+        return self._installed or (self._building is not None and self._building.grown)
+
+    @property
+    def _builder(self) -> Builder:
+        """Makes wheels of local code."""
+        from lambda_bundle.builder import Builder  # noqa: PLC0415 - most functions have nothing to build
+
+        with self._lock:
+            if self._building is None:
+                self._building = Builder(self._cache, self._once)
+            return self._building
 
     def dependencies(self, order: Order) -> DependencySet:
         """The dependency set for these requirements.

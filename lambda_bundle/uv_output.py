@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli
-from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock
 from packaging.version import Version
 
 from lambda_bundle.errors import BundleError, Where
@@ -19,6 +18,9 @@ from lambda_bundle.installers import mismatch, offline, unauthorized, unreachabl
 from lambda_bundle.lock import Candidates, Source, Wheel, wheel_file
 from lambda_bundle.process import Completed
 from lambda_bundle.wanted import Requirements
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package, PackageArchive, PackageWheel
 
 _OFFLINE = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*) (?:was|were) not found in the cache"
@@ -122,6 +124,8 @@ def candidates(path: Path, markers: Mapping[str, str] | None) -> Iterator[Candid
 
     Paths in it are relative to its folder; in the candidates all are URLs.
     """
+    from packaging.pylock import Pylock  # noqa: PLC0415 - where all is resolved, nobody reads a lock
+
     document: Mapping[str, Any] = tomli.loads(path.read_text(encoding="utf-8"))
     for package in Pylock.from_dict(document).packages:
         marker = package.marker if markers is not None else None

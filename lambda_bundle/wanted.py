@@ -6,12 +6,13 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from lambda_bundle.errors import Problem, Where
-from lambda_bundle.lock import Candidates, Source
+from lambda_bundle.lock import Candidates, Origin, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,21 @@ NO_REQUIREMENTS = Requirements(
     requirements=(), constraints=(), options=Options(), files=(), secrets=frozenset()
 )
 """What there is to read where no file is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """What of this machine took part in a set: a run later, it may have changed."""
+
+    projects: Mapping[Path, str]
+    """The digest of the files of each project, by its folder."""
+    files: tuple[Path, ...]
+    """What was read outside of them."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """What each wheel was built of, by its name."""
+
+
+NOTHING_LOCAL = Local(projects={}, files=())
 
 
 def file_path(url: str) -> str:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from projects import TASKS, Project, functions
 from wheelhouse import Wheelhouse
 from workbench import uv_and_at_length_pip
-from workshop import Workshop, told
+from workshop import Workshop, modes, told
 
 from lambda_bundle import Result, report
 from lambda_bundle.cache import Cache
@@ -171,6 +171,11 @@ def linked(path: Path, to: str) -> None:
     path.symlink_to(to)
 
 
+def emptied(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "edited": (lambda src: (src / "app.py").write_text("def handler(): ...\n"), "app.py changed"),
     "of the same size and time": (lambda src: same_size(src / "app.py"), "app.py changed"),
@@ -194,6 +199,30 @@ def test_change_of_the_sources(workshop: Workshop, change: str, old: bool) -> No
     make, reason = CHANGES[change]
     make(workshop.root / "src")
     assert why(workshop) == (reason,)
+
+
+def test_what_is_known_of_entries_hides_no_change(workshop: Workshop) -> None:
+    """Where no folder has changed, none is searched, and what has its old stamp is not read for its hash."""
+    entries: dict[str, Callable[[Path], object]] = {"nothing": lambda _: None}
+    entries |= {name.replace(" ", "-"): make for name, (make, _) in CHANGES.items()}
+    entries["emptied"] = lambda src: emptied(src / "pkg")
+    workshop.declare({name: {"entry": name} for name in entries})
+    for name in entries:
+        shutil.copytree(workshop.root / "src", workshop.root / name)
+    time.sleep(2.1)  # the times of what was just made are not believed
+    first = workshop.build()
+    shutil.rmtree(workshop.output)
+    for name, make in entries.items():
+        make(workshop.root / name)
+    known = workshop.build(force=False)
+    assert [name for name in entries if known[name] == first[name]] == ["nothing", "executable"]
+    assert modes(workshop.output / "executable.zip") != modes(workshop.output / "nothing.zip")
+    manifest = workshop.manifest
+    shutil.rmtree(workshop.output)
+    shutil.rmtree(Cache.of(workshop.environ).root)
+    assert workshop.build() == known
+    assert workshop.manifest == manifest
+    assert {result.status for result in workshop.bundle(force=False).values()} == {"fresh"}
 
 
 def test_what_is_left_out_does_not_count(workshop: Workshop) -> None:

@@ -14,7 +14,7 @@ from workbench import Workbench
 
 from lambda_bundle import BundleError, Code, load, plan
 from lambda_bundle.access import add
-from lambda_bundle.registries import Registries, find
+from lambda_bundle.registries import Configurations, Registries
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Requirements
 
@@ -30,7 +30,7 @@ def write(root: Path, files: Mapping[str, str]) -> None:
 
 def found(root: Path, entry: str = "api", **environ: str) -> Registries | None:
     (root / entry).mkdir(parents=True, exist_ok=True)
-    return find(root / entry, environ, TARGET.markers)
+    return Configurations().find(root / entry, environ, TARGET.markers)
 
 
 def names(root: Path, entry: str = "api", **environ: str) -> list[object]:
@@ -182,7 +182,7 @@ def declared(bench: Workbench, backend: str, text: str) -> Requirements:
     write(bench.folder, {"bundles.toml": f'{function}backend = "{backend}"\n'})
     (job,) = plan(load(bench.folder / "bundles.toml"))
     wanted = replace(bench.requirements(text, TARGET), files=(bench.folder / "api/pyproject.toml",))
-    return add(wanted, job, TARGET, bench.environ)
+    return add(wanted, job, TARGET, bench.environ, Configurations())
 
 
 def test_a_package_that_must_come_from_one_index(bench: Workbench) -> None:
