@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from benchmarks.generate import Function, functions, generate
@@ -85,6 +86,10 @@ class Bench:
         """An empty folder below `work`."""
         remove(self.work / name)
         return self.folder(name)
+
+    def fresh(self, name: str) -> str:
+        """The path below `work` of a folder that is not there yet, in the one called `name`."""
+        return next(one for number in count(1) if not (self.work / (one := f"{name}/{number}")).exists())
 
     def forget(self) -> None:
         """Empty our own cache; uv's stays."""
@@ -174,10 +179,10 @@ class Repo:
         self.delete(output)
         return self.bundle(output, options=options)
 
-    def cold(self, name: str = "cold") -> Sample:
-        """Bundle everything when nothing is there but the sources."""
-        self.bench.empty(name)
-        self.delete("dist")
+    def cold(self) -> Sample:
+        """Bundle everything when nothing is there but the sources; nothing is deleted before."""
+        name = self.bench.fresh("cold")
+        self.set_aside("dist")
         return self.bundle(environ=self.bench.caches(name))
 
     def compressed_anew(self, *, memory: bool = False) -> Sample:

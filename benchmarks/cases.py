@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.bench import ASIDE, BUNDLE, Bench, Repo
+from benchmarks.bench import ASIDE, BUNDLE, Bench, Repo, remove
 from benchmarks.generate import MACHINES, RUNTIME, SETS, Function
 from benchmarks.measure import Sample
 from benchmarks.peers import PIP, peers, per_function
@@ -142,14 +142,14 @@ _UNION = (
 
 
 def cold(bench: Bench) -> Iterator[Row]:
-    """Neither uv's cache is there nor ours: every wheel is fetched."""
+    """Neither uv's cache is there nor ours: every wheel is fetched. Nothing is deleted in between: see `folder`."""
     repo = bench.repo(bench.n)
     union = sorted({pin for one in repo.functions for pin in SETS[one.deps].pins})
     (bench.work / "union.txt").write_text("\n".join(union), encoding="utf-8")
 
     def install() -> Sample:
-        bench.empty("cold")
-        installed = [_union(bench, arch) for arch in MACHINES]
+        name = bench.fresh("cold")
+        installed = [_union(bench, arch, name) for arch in MACHINES]
         return Sample(seconds=sum(one.seconds for one in installed), cpu=sum(one.cpu for one in installed))
 
     repo.bundle()
@@ -157,7 +157,8 @@ def cold(bench: Bench) -> Iterator[Row]:
     ours, theirs, packed = bench.alternate(
         (BUNDLE, repo.cold), (_INSTALL, install), (_COMPRESS, lambda: _compressed(bench))
     )
-    bench.empty("cold")
+    remove(bench.work / "cold")
+    repo.delete(ASIDE)
     yield Row(
         case="cold",
         title=f"cold everything, N = {repo.n}",
@@ -180,9 +181,9 @@ def cold(bench: Bench) -> Iterator[Row]:
     )
 
 
-def _union(bench: Bench, arch: str) -> Sample:
-    arguments = (MACHINES[arch], f"cold/{arch}", "union.txt")
-    return bench.run(_INSTALL, *arguments, environ=bench.caches("cold"))
+def _union(bench: Bench, arch: str, name: str) -> Sample:
+    arguments = (MACHINES[arch], f"{name}/{arch}", "union.txt")
+    return bench.run(_INSTALL, *arguments, environ=bench.caches(name))
 
 
 def noop(bench: Bench) -> Iterator[Row]:
