@@ -142,7 +142,7 @@ _UNION = (
 
 
 def cold(bench: Bench) -> Iterator[Row]:
-    """Neither uv's cache is there nor ours: every wheel is fetched. Nothing is deleted in between: see `folder`."""
+    """Neither uv's cache is there nor ours: every wheel is fetched. Nothing is deleted, as in `folder`."""
     repo = bench.repo(bench.n)
     union = sorted({pin for one in repo.functions for pin in SETS[one.deps].pins})
     (bench.work / "union.txt").write_text("\n".join(union), encoding="utf-8")
