@@ -6,6 +6,7 @@ Other processes do the work, so little is imported here.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -169,5 +170,5 @@ class Reader(ExitStack):
         file.seek(place.begin)
         data = file.read(place.packed)
         if len(data) != place.packed:
-            raise EOFError(place.path)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), place.path)
         return data

@@ -213,7 +213,7 @@ def test_notes_are_numbered_and_said_once(tmp_path: Path) -> None:
 def test_unknown_case_names_those_there_are(tmp_path: Path) -> None:
     done = run("benchmarks.run", "--work", tmp_path, "--only", "warn")
     assert done.returncode == 2
-    assert "no case is called warn; there are startup, warm, pip" in done.stderr
+    assert "no case is called warn; there are startup, warm, folder" in done.stderr
 
 
 # --- its page

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from lambda_bundle import copies
 from lambda_bundle.archive import write_folder
-from lambda_bundle.copies import copy_content, copy_file, copy_hashed
+from lambda_bundle.copies import copy_content, copy_file, copy_hashed, spread
 
 CONTENTS = [b"", b"x", bytes(range(256)) * 9_000]
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows knows no such permissions")
@@ -117,3 +119,34 @@ def test_blocks_of_any_size(tmp_path_factory: pytest.TempPathFactory, content: b
         _, _, sha256 = copy_hashed(folder / "source", folder / "copy")
     assert (folder / "copy").read_bytes() == content
     assert sha256 == hashlib.sha256(content).hexdigest()
+
+
+def flags(folder: Path) -> str:
+    """What lsattr tells of a folder; empty where the file system has no such flags."""
+    return run("lsattr", "-d", str(folder)).stdout.partition(" ")[0]
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(shutil.which("lsattr") is None, reason="lsattr is not installed")
+def test_folders_that_have_nothing_to_do_with_one_another(tmp_path: Path) -> None:
+    """The hint is for the folder alone, and what else is said of it stays."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    before = flags(folder)
+    spread(folder)
+    spread(folder)
+    after = flags(folder)
+    assert after.replace("T", "-") == before.replace("T", "-")
+    (folder / "below").mkdir()
+    assert "T" not in flags(folder / "below")
+    if run("chattr", "+T", str(tmp_path)).returncode == 0:
+        assert "T" in after
+
+
+def test_where_there_is_no_such_hint_nothing_happens(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "absent", tmp_path / "file", "/proc/self"):
+        spread(place)
