@@ -278,8 +278,10 @@ def _seal(directory: bytes, count: object, unzipped: object) -> str:
 
 
 def _hash(path: Path) -> tuple[Any, int]:
-    sha256 = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            sha256.update(block)
-        return sha256, file.tell()
+    sha256, size = hashlib.sha256(), 0
+    block = memoryview(bytearray(_BLOCK))  # one for all: to get memory takes as long as to read
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(block):
+            sha256.update(block[:count])
+            size += count
+        return sha256, size
