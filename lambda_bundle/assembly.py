@@ -304,9 +304,7 @@ class Assembly:
             folders: dict[str, Stamp] = {}
             found = sources_of(job, folders)
             return found, {path: look(source) for path, source in found.items()}, folders
-        found = {path: job.sources / path for path in known.sources}
-        seen = {path: one or look(found[path]) for path, one in known.sources.items()}
-        return found, seen, known.folders
+        return {path: job.sources / path for path in known.sources}, known.sources, known.folders
 
     def _prepared(self, sources: Tree) -> Tree:
         """The sources, with what hooks make of them before anything is installed."""

@@ -64,10 +64,10 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """An entry in which no file has come or gone since a build: it need not be searched again."""
+    """An entry in which nothing has changed since a build: it need be neither searched nor read again."""
 
-    sources: Mapping[str, Seen | None]
-    """Its files, in order; None for what has changed."""
+    sources: Mapping[str, Seen]
+    """Its files, in order."""
     folders: Mapping[str, Stamp]
     """Every folder of it that was looked through; absolute."""
 
@@ -219,10 +219,11 @@ class _Judge:
         same = {
             path: self._is_same(f"{folder}/{path}", recorded, path) for path in recorded if path in current
         }
-        if self._steady:
-            found = {path: _seen(recorded[path]) if is_same else None for path, is_same in same.items()}
-            known = {path: _stamp(one) for path, one in folders.items() if one is not None}
-            self.known = Known(sources=found, folders=known)
+        if self._steady and all(same.values()):
+            found = {path: _seen(*row) for path, row in recorded.items() if row[0] is not None}
+            known = {path: _stamp(*one) for path, one in folders.items() if one is not None}
+            if len(found) == len(recorded):  # otherwise a stamp might hide a change
+                self.known = Known(sources=found, folders=known)
         yield from (f"{path} changed" for path, is_same in same.items() if not is_same)
 
     def others(self, is_there: Callable[[str, str], bool]) -> Iterator[str]:
@@ -340,14 +341,12 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str =
             yield f"{name} {old or 'none'} → {new or 'none'}"
 
 
-def _seen(row: list[Any]) -> Seen | None:
-    """A file as a record has it; None where its stamp might hide a change."""
-    one, mode, sha256 = row
-    return None if one is None else Seen(_stamp(one), mode, sha256)
+def _seen(one: Sequence[int], mode: int, sha256: str) -> Seen:
+    """A file as a record has it."""
+    return Seen(_stamp(*one), mode, sha256)
 
 
-def _stamp(row: Sequence[int]) -> Stamp:
-    size, changed, touched, number = row
+def _stamp(size: int, changed: int, touched: int, number: int) -> Stamp:
     return size, changed, touched, number
 
 

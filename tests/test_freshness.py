@@ -202,7 +202,7 @@ def test_change_of_the_sources(workshop: Workshop, change: str, old: bool) -> No
 
 
 def test_what_is_known_of_entries_hides_no_change(workshop: Workshop) -> None:
-    """Where no folder has changed, none is searched, and what has its old stamp is not read for its hash."""
+    """Where nothing has changed, nothing is searched, and no file read for its hash."""
     entries: dict[str, Callable[[Path], object]] = {"nothing": lambda _: None}
     entries |= {name.replace(" ", "-"): make for name, (make, _) in CHANGES.items()}
     entries["emptied"] = lambda src: emptied(src / "pkg")
