@@ -583,10 +583,8 @@ HEAVY = {
 }
 
 
-def test_nothing_heavy_is_loaded_where_all_is_up_to_date(project: Project, wheelhouse: Wheelhouse) -> None:
-    wheelhouse.wheel("pure")
-    time.sleep(2.1)  # the times of folders that were just made are not believed
-    assert project.here("bundle", "--all").code == 0
+def loaded(project: Project, said: str) -> set[str]:
+    """The modules that a run loads, which ends with these words."""
     code = """
 import sys
 from invoke.context import Context
@@ -594,7 +592,6 @@ from lambda_bundle.tasks import bundle
 bundle(Context(), all_=True)
 print(*sys.modules)
 """
-    variables = {name for name in project.environ if name.startswith(("UV_", "PIP_"))}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=project.root,
@@ -603,6 +600,17 @@ print(*sys.modules)
         encoding="utf-8",
         check=True,
     )
-    assert done.stderr.endswith("1 up to date in dist\n")
-    loaded = set(done.stdout.splitlines()[-1].split())
-    assert loaded & HEAVY <= ({"lambda_bundle.process"} if variables else set())
+    assert done.stderr.endswith(said)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_nothing_heavy_is_loaded_where_all_is_up_to_date(project: Project, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("pure")
+    time.sleep(2.1)  # the times of folders that were just made are not believed
+    assert project.here("bundle", "--all").code == 0
+    variables = {name for name in project.environ if name.startswith(("UV_", "PIP_"))}
+    heavy = loaded(project, "1 up to date in dist\n") & HEAVY
+    assert heavy <= ({"lambda_bundle.process"} if variables else set())
+    shutil.rmtree(project.root / "dist")
+    missing = loaded(project, "1 of 1 built in dist\n")
+    assert not missing & {"pathspec", "packaging.pylock", "lambda_bundle.builder", "lambda_bundle.imports"}
