@@ -111,7 +111,7 @@ class Freshness:
                 reasons += judge.projects()
                 reasons += judge.artifact(rows.get(job.name))
             if reasons:
-                return Verdict(reasons=tuple(reasons), known=judge.known)
+                return Verdict(reasons=tuple(reasons), known=judge.known())
             warnings = tuple(map(Problem.of, record["warnings"]))
             pinned = bool(record["pinned"])
         except FileNotFoundError:
@@ -181,7 +181,8 @@ class _Judge:
         self._job, self._record, self._artifact, self._began = job, record, artifact, began
         self._steady = False
         """Whether all folders of the entry are as they were."""
-        self.known: Known | None = None
+        self._same = False
+        """Whether its files are, too."""
         self.moved = False
         """Whether stamps have changed, and nothing else: the record holds the new ones then."""
 
@@ -216,15 +217,23 @@ class _Judge:
             yield from (f"{path} added" for path in sorted(current - recorded.keys()))
             yield from (f"{path} removed" for path in sorted(recorded.keys() - current))
         folder = f"{self._job.root}/{self._job.entry}"
-        same = {
-            path: self._is_same(f"{folder}/{path}", recorded, path) for path in recorded if path in current
-        }
-        if self._steady and all(same.values()):
-            found = {path: _seen(*row) for path, row in recorded.items() if row[0] is not None}
-            known = {path: _stamp(*one) for path, one in folders.items() if one is not None}
-            if len(found) == len(recorded):  # otherwise a stamp might hide a change
-                self.known = Known(sources=found, folders=known)
-        yield from (f"{path} changed" for path, is_same in same.items() if not is_same)
+        changed = [
+            path
+            for path in recorded
+            if path in current and not self._is_same(f"{folder}/{path}", recorded, path)
+        ]
+        self._same = self._steady and not changed
+        yield from (f"{path} changed" for path in changed)
+
+    def known(self) -> Known | None:
+        """What a build need not look at again; None where that is not certain, or `sources` was not asked."""
+        recorded: dict[str, list[Any]] = self._record["sources"]
+        folders: dict[str, list[int] | None] = self._record["folders"]
+        if not self._same or any(row[0] is None for row in recorded.values()):
+            return None  # without a stamp, nothing shows a change
+        found = {path: _seen(*row) for path, row in recorded.items()}
+        known = {path: _stamp(*one) for path, one in folders.items() if one is not None}
+        return Known(sources=found, folders=known)
 
     def others(self, is_there: Callable[[str, str], bool]) -> Iterator[str]:
         """What became of everything else that was read, and whether there is something new to read."""

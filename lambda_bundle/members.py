@@ -81,11 +81,6 @@ class Writer:
         self.count = 0
         self.unzipped = 0
 
-    @property
-    def is_written(self) -> bool:
-        """Whether all that was added can be read from the file."""
-        return not self._held
-
     def add(self, member: Member, data: bytes) -> None:
         """Append a member with its content as it is stored. Raises `BundleError` where no zip can hold it."""
         header = member.header

@@ -27,12 +27,12 @@ class Packer:
         The members are in the order of the files. `check` is called before each; what it raises ends it.
         """
         members = [(one, self._spool.find(one.sha256)) for one in map(fitting, wanted)]
-        missing = iter(self._compressed([one for one, found in members if found is None]))
+        missing = self._compressed([one.source for one, found in members if found is None])
         with (folder / CONTENT).open("wb", buffering=0) as file, Reader() as reader:
             out = Writer(file)
             for one, found in members:
                 check()
-                at = found or next(missing)
+                at = found or missing[one.source]
                 member = Member(one.name, one.mode, at.method, at.crc, at.packed, at.size)
                 out.add(member, reader.read(at))
             out.flush()
@@ -46,12 +46,12 @@ class Packer:
             unzipped=out.unzipped,
         )
 
-    def _compressed(self, wanted: list[Item]) -> list[Place]:
-        """What nobody has compressed in this run yet."""
-        if not wanted:
-            return []
-        looks = self._spool.take_in({one.source: None for one in wanted}, self._run)
-        return [_placed(look) for look in looks]
+    def _compressed(self, sources: list[str]) -> dict[str, Place]:
+        """What nobody has compressed in this run yet, by the paths of the files."""
+        if not sources:
+            return {}
+        wanted = dict.fromkeys(sources)
+        return dict(zip(wanted, map(_placed, self._spool.take_in(wanted, self._run)), strict=True))
 
 
 def _placed(look: Look) -> Place:

@@ -54,7 +54,7 @@ class Pieces:
         if there:
             pieces = (*pieces, *(piece for piece in there if piece is not None))
             if None in there or not is_clear(pieces):
-                # The RECORDs tell of the file that is left, and so belong to this set alone.
+                # It failed elsewhere; or files are of several, and the RECORDs are right for this set alone.
                 at_hand = frozenset(wheel.url for wheel in known)
                 return self._put(order, wheels, at_hand)
         return pieces
