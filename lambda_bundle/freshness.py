@@ -426,9 +426,11 @@ def _masked(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The digests of the variables that tell the installers what to choose, without their credentials."""
     names = choosing(environ)
     if names:
-        from lambda_bundle.process import mask  # noqa: PLC0415 - where all is up to date, nothing runs
+        from lambda_bundle.access import rooted  # noqa: PLC0415 - most environments have none of them
+        from lambda_bundle.process import mask  # noqa: PLC0415 - the same
 
-        yield from ((name, _digest(mask(environ[name]))) for name in names)
+        meant = rooted(environ)
+        yield from ((name, _digest(mask(meant[name]))) for name in names)
 
 
 def _digest(text: str) -> str:

@@ -368,6 +368,18 @@ def test_variables_of_the_installers(workshop: Workshop) -> None:
     assert result.reasons == ("UV_INDEX changed",)
 
 
+def test_relative_places_of_the_installers(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They mean the same whether written from here or from the root."""
+    wheels = Path(workshop.environ["UV_FIND_LINKS"])
+    monkeypatch.chdir(wheels.parent)
+    environ = {"UV_FIND_LINKS": wheels.name, "PIP_FIND_LINKS": wheels.name}
+    again(workshop, environ=environ)
+    assert again(workshop, environ=environ).status == "fresh"
+    assert again(workshop).status == "fresh"
+    monkeypatch.chdir(workshop.root)
+    assert again(workshop, environ=environ).reasons == ("PIP_FIND_LINKS changed", "UV_FIND_LINKS changed")
+
+
 # --- the artifact
 
 
