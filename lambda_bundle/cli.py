@@ -62,9 +62,9 @@ def _reworded(error: Exception) -> str:
 
 def _hint(message: str) -> str:
     contexts = ns.to_contexts()
-    words = [name for one in contexts for name in (str(one.name), *one.flags)]
+    words = {name for one in contexts for name in (str(one.name), *one.flags)}
     unknown = re.match(r"no idea what '(\S+)'", message)
-    near = did_you_mean(unknown[1], words) if unknown else None
+    near = did_you_mean(unknown[1], words - {unknown[1]}) if unknown else None
     return near or "lambda-bundle --help shows the tasks, and --help TASK the options of one"
 
 

@@ -168,15 +168,16 @@ def _counted(number: int, word: str, plural: str | None = None) -> str:
     iterable=["only"],
     auto_shortflags=False,
     help={
+        "all": "Show every function and layer (so it does without --only, too).",
         "only": "Show only these; repeatable, and * and ? match as in a shell.",
         "json": "As JSON.",
         "file": _FILE,
     },
 )
-def plan(_: Context, only: Any = None, json: bool = False, file: Any = None) -> None:
+def plan(_: Context, all_: bool = False, only: Any = None, json: bool = False, file: Any = None) -> None:
     """Show what would be built and why, and build nothing."""
     with edge(as_json=json) as printer:
-        config, jobs = wanted_jobs(file, everything=not only, only=only)
+        config, jobs = wanted_jobs(file, everything=all_ or not only, only=only)
         printer.problems([*config.warnings, *(warning for job in jobs for warning in job.warnings)])
         from lambda_bundle.pipeline import examine  # noqa: PLC0415
 

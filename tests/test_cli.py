@@ -296,6 +296,12 @@ def test_plan_as_json(project: Project) -> None:
     assert artifacts(project.root / "dist") == []
 
 
+def test_plan_shows_everything_with_all_or_nothing_given(project: Project) -> None:
+    assert project.here("plan", "--all", "--json").data == project.here("plan", "--json").data
+    ran = project.here("plan", "--all", "--only", "api")
+    assert (ran.code, ran.out) == (2, "")
+
+
 def test_plan_shows_layers_and_every_runtime(project: Project) -> None:
     text = functions("api", extra='layers = ["common"]\n[layers.common]\nentry = "src"\n')
     project.write({"bundles.toml": f'{text}runtimes = ["python3.12", "python3.13"]\n'})
@@ -334,6 +340,7 @@ def test_clean(project: Project) -> None:
     [
         (["bundel"], "no idea what 'bundel' is", 'did you mean "bundle"?'),
         (["bundle", "--al"], "no idea what '--al' is", 'did you mean "--all"?'),
+        (["validate", "--all"], "no idea what '--all' is", "lambda-bundle --help shows"),
         (["validate", "api"], "no idea what 'api' is", "lambda-bundle --help shows"),
         (["bundle", "--jobs"], "flag --jobs needed value", "lambda-bundle --help"),
         (["--list", "nothing"], "sub-collection 'nothing' not found", "lambda-bundle --help"),
