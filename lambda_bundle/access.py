@@ -6,8 +6,6 @@ the configuration of the backend. Where several name indexes to ask besides, all
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,27 +18,6 @@ from lambda_bundle.process import mask
 from lambda_bundle.registries import Configurations, Registries
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Options, Requirements
-
-_PATHS = (
-    *("UV_CONFIG_FILE", "UV_CACHE_DIR", "PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_CERT", "PIP_CLIENT_CERT"),
-    *("NETRC", "SSL_CERT_FILE", "SSL_CLIENT_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-)
-"""Variables of the backends that hold one path."""
-_PLACES = {
-    "SSL_CERT_DIR": os.pathsep,
-    "UV_CONSTRAINT": " ",
-    "PIP_CONSTRAINT": " ",
-    "UV_FIND_LINKS": ",",
-    "UV_INDEX": " ",
-    "UV_DEFAULT_INDEX": " ",
-    "UV_INDEX_URL": " ",
-    "UV_EXTRA_INDEX_URL": " ",
-    "PIP_FIND_LINKS": " ",
-    "PIP_INDEX_URL": " ",
-    "PIP_EXTRA_INDEX_URL": " ",
-}
-"""Variables that hold URLs or paths, and what stands between two of them."""
-_ABSOLUTE = re.compile(r"([\w.-]*=)?[A-Za-z][A-Za-z0-9+.-]+:|~|[A-Za-z]:[\\/]")
 
 
 def add(
@@ -167,24 +144,3 @@ def _secrets(environ: Mapping[str, str]) -> Iterator[str]:
                 yield value  # then it is a token
         elif upper.startswith(("UV_", "PIP_")) or upper.endswith("_PROXY"):
             yield from passwords(value)
-
-
-def rooted(environ: Mapping[str, str], folder: str = "") -> dict[str, str]:
-    """The environment with the backends' relative paths made absolute: they run in folders of their own.
-
-    They are relative to the folder, or to the current one.
-    """
-    found = dict(environ)
-    for name, separator in {**dict.fromkeys(_PATHS, "\n"), **_PLACES}.items():
-        if found.get(name):
-            found[name] = separator.join(
-                _rooted(place, folder) for place in found[name].split(separator) if place.strip()
-            )
-    return found
-
-
-def _rooted(place: str, folder: str) -> str:
-    if _ABSOLUTE.match(place.strip()) or place == os.devnull:
-        return place
-    named, equals, path = place.rpartition("=")  # uv: name=path
-    return f"{named}{equals}{os.path.abspath(os.path.join(folder, path.strip()))}"  # noqa: PTH100, PTH118

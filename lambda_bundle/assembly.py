@@ -26,7 +26,6 @@ from lambda_bundle import layers as layering
 from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
 from lambda_bundle.contents import Contents, Share
-from lambda_bundle.entries import artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, silence, strictly
 from lambda_bundle.freshness import Freshness, Inputs, Known
 from lambda_bundle.hygiene import zipped
@@ -56,8 +55,10 @@ from lambda_bundle.stage import (
 from lambda_bundle.stamps import Seen, Stamp, look
 from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
+from lambda_bundle.variables import rooted
 from lambda_bundle.verdicts import Verdicts
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
+from lambda_bundle.working import private_folder
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -103,11 +104,9 @@ class Run:
     locked: bool = False
     """Whether everything must be pinned by a lock."""
 
-    def stale(self, job: Job) -> Iterator[Path]:
-        """What an earlier run left of a job in the other format; an unlisted folder is not ours."""
-        other = artifact_name(job.name, "dir" if job.format == "zip" else "zip")
-        if job.format == "dir" or other in self.outputs[job.output].listed:
-            yield job.output / other
+    def stale(self, job: Job) -> tuple[Path, ...]:
+        """What an earlier run left of a job in the other format."""
+        return manifest.replaced(job, self.outputs[job.output].listed)
 
     def layer(self, assembly: Assembly) -> Contents:
         """What a layer holds: worked out once in a run, by whichever job needs it first."""
@@ -167,18 +166,12 @@ class Run:
         )
 
 
-def private_folder(stack: ExitStack, *, prefix: str, parent: Path | None = None) -> Path:
-    """A folder that is removed in the end; what somebody is still writing there is no reason to fail then."""
-    folder = tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
-    return Path(stack.enter_context(folder))
-
-
 class Assembly:
     """One job on its way through the stages."""
 
     def __init__(self, run: Run, job: Job, stack: ExitStack) -> None:
         self._run, self._job, self._stack = run, job, stack
-        self._environ = {**run.environ, **access.rooted(dict(job.env), str(job.root))}
+        self._environ = {**run.environ, **rooted(dict(job.env), str(job.root))}
         self._staged: Path | None = None
         self._brought: frozenset[str] = frozenset()
 

@@ -10,7 +10,7 @@ from lambda_bundle import manifest
 from lambda_bundle.archive import remove
 from lambda_bundle.entries import artifact_name
 from lambda_bundle.errors import BundleError
-from lambda_bundle.pool import WORK_PREFIX
+from lambda_bundle.working import WORK_PREFIX
 
 
 def sweep(output: Path, names: Iterable[str]) -> tuple[Path, ...]:
@@ -22,9 +22,9 @@ def sweep(output: Path, names: Iterable[str]) -> tuple[Path, ...]:
     if not output.is_dir():
         return ()
     try:
-        listed = {row["path"] for row in manifest.read(output).values()}
+        listed = manifest.paths(manifest.read(output))
     except BundleError:  # unreadable: it goes, and the zips are known by their names
-        listed = set()
+        listed = frozenset()
     files = {artifact_name(name, "zip") for name in names} | {manifest.FILE_NAME}
     ours = {output / name for name in listed} | {output / name for name in files if _is_file(output / name)}
     ours |= set(output.glob(f"{WORK_PREFIX}*"))

@@ -30,9 +30,9 @@ from lambda_bundle.indexes import Address
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Wheel
 from lambda_bundle.manifest import row
-from lambda_bundle.resolutions import choosing
 from lambda_bundle.result import Archived, Artifact, Result
 from lambda_bundle.stamps import Seen, Stamp, is_settled, look, stamp, stamp_all
+from lambda_bundle.variables import choosing, rooted
 
 KIND = "builds"
 _UNKNOWN = "nothing is known of its last build"
@@ -426,8 +426,7 @@ def _masked(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The digests of the variables that tell the installers what to choose, without their credentials."""
     names = choosing(environ)
     if names:
-        from lambda_bundle.access import rooted  # noqa: PLC0415 - most environments have none of them
-        from lambda_bundle.process import mask  # noqa: PLC0415 - the same
+        from lambda_bundle.process import mask  # noqa: PLC0415 - most environments have none of them
 
         meant = rooted(environ)
         yield from ((name, _digest(mask(meant[name]))) for name in names)

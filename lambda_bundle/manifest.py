@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,17 @@ def _wheel_row(wheel: Wheel, artifact: Artifact) -> dict[str, Any]:
     if artifact.runtimes:
         row["runtimes"] = list(artifact.runtimes[wheel.filename])
     return row
+
+
+def paths(rows: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the artifacts that rows list."""
+    return frozenset(one["path"] for one in rows.values())
+
+
+def replaced(job: Job, listed: AbstractSet[str]) -> tuple[Path, ...]:
+    """What an earlier run left of a job in the other format; a folder that is not listed is not ours."""
+    other = artifact_name(job.name, "dir" if job.format == "zip" else "zip")
+    return (job.output / other,) if job.format == "dir" or other in listed else ()
 
 
 def lists(rows: Mapping[str, Any], known: Sequence[str] | None) -> bool:

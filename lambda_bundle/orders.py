@@ -14,8 +14,8 @@ from lambda_bundle.installers import Installer, Wheelless, Work, no_fit
 from lambda_bundle.lock import Release, Unfit, Wheel, pick
 from lambda_bundle.process import mask
 from lambda_bundle.projects import Place
-from lambda_bundle.resolutions import choosing
 from lambda_bundle.targets import Target
+from lambda_bundle.variables import choosing
 from lambda_bundle.wanted import Requirements
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lambda_bundle import archive, manifest
-from lambda_bundle.access import rooted
-from lambda_bundle.assembly import Assembly, Output, Run, private_folder
+from lambda_bundle.assembly import Assembly, Output, Run
 from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Problem, strictly
@@ -26,16 +25,15 @@ from lambda_bundle.process import Children, Stopped, attended
 from lambda_bundle.processes import Processes, cpus
 from lambda_bundle.result import Artifact, Locked, Progress, Result, Status
 from lambda_bundle.store import Store
+from lambda_bundle.variables import rooted
 from lambda_bundle.verdicts import Verdicts
+from lambda_bundle.working import WORK_PREFIX, beside_artifacts, private_folder
 
 _R = TypeVar("_R", Result, Locked)
 _FETCHING = 4
 """How many resolve and install at once, at least: they wait for the network, mostly."""
 _OBJECTS = 50_000
 """So many new ones, before those that nobody has any more are looked for."""
-
-WORK_PREFIX = ".lambda-bundle-"
-"""How the folders begin that a run works in, inside the output folder; `clean` removes what a crash left."""
 
 
 def build(
@@ -162,7 +160,7 @@ def _open(
         stack.enter_context(_seldom_collected())
         cache = Cache.of(environ)
         scratch = private_folder(stack, prefix=WORK_PREFIX.removeprefix("."))
-        folders = {output: _prepare(stack, output) if publishing else scratch for output in outputs}
+        folders = {output: beside_artifacts(stack, output) if publishing else scratch for output in outputs}
         processes = stack.enter_context(closing(Processes(children, environ, scratch, workers)))
         building = ThreadPoolExecutor(fetchers)
         store = Store(cache, building, processes=processes, upgrade=upgrade)
@@ -192,9 +190,7 @@ def _open(
             outputs={
                 output: Output(
                     folder=folder,
-                    listed=frozenset(row["path"] for row in manifest.read(output).values())
-                    if publishing
-                    else frozenset(),
+                    listed=manifest.paths(manifest.read(output)) if publishing else frozenset(),
                 )
                 for output, folder in folders.items()
             },
@@ -202,14 +198,6 @@ def _open(
         if store.grown:
             with suppress(OSError):  # it can be done next time
                 cache.prune()
-
-
-def _prepare(stack: ExitStack, output: Path) -> Path:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        return private_folder(stack, prefix=WORK_PREFIX, parent=output)
-    except OSError as error:
-        raise manifest.unwritable(output, error) from None
 
 
 def _one(run: Run, job: Job, *, fail_fast: bool) -> Result:

@@ -7,7 +7,6 @@ runs of the same sources.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,11 +16,6 @@ from lambda_bundle.cache import Cache
 from lambda_bundle.lock import Wheel
 
 KIND = "resolutions"
-_PASSING = re.compile(
-    r".*(USERNAME|PASSWORD|TOKEN|CACHE_DIR|_TIMEOUT|RETRIES|_COLOR|PROGRESS|VERBOSE|QUIET|LOG|OFFLINE"
-    r"|CONCURRENT_\w+|CERT|KEYRING_PROVIDER|DISABLE_PIP_VERSION_CHECK|NO_INPUT|LINK_MODE|PREVIEW\w*)"
-)
-"""Variables of uv and pip that do not decide what requirements resolve to."""
 
 
 class Resolutions:
@@ -65,12 +59,6 @@ class Resolutions:
 def wheel_of(told: Mapping[str, Any]) -> Wheel:
     """A wheel as JSON holds it."""
     return Wheel(**{**told, "hashes": tuple(told["hashes"])})
-
-
-def choosing(environ: Mapping[str, str]) -> list[str]:
-    """The variables by which uv and pip are told what to choose, in order."""
-    named = (name for name in environ if name.startswith(("UV_", "PIP_")))
-    return sorted(name for name in named if not _PASSING.fullmatch(name))
 
 
 def _is_there(wheel: Wheel) -> bool:

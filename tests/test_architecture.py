@@ -24,6 +24,7 @@ ORDER = [
     *("process", "worker", "processes", "hooks"),
     # from requirements to wheels
     *(
+        "variables",
         "lock",
         "wanted",
         "reqlines",
@@ -60,7 +61,8 @@ ORDER = [
     # whether they would load
     *("modules", "source", "syntax", "reading", "imports", "closure", "hygiene", "verify", "verdicts"),
     *("unpacked", "inspection"),
-    *("result", "archive", "manifest", "freshness", "assembly", "locking", "pool", "pipeline", "clean"),
+    *("result", "archive", "manifest", "working", "freshness"),
+    *("assembly", "locking", "pool", "pipeline", "clean"),
     # running an artifact
     *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
     # the edge

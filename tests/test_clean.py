@@ -7,7 +7,7 @@ from results import built, job
 
 from lambda_bundle import manifest
 from lambda_bundle.clean import sweep
-from lambda_bundle.pool import WORK_PREFIX
+from lambda_bundle.working import WORK_PREFIX
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_bundle import BundleError, Code, Problem, Where, load, plan
-from lambda_bundle.access import rooted, secrets, with_index
+from lambda_bundle.access import secrets, with_index
 from lambda_bundle.indexes import NO_INDEX, Address, Index, expand, secret_values
 from lambda_bundle.reqfile import read
 from lambda_bundle.targets import Target
+from lambda_bundle.variables import rooted
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
 
 FUNCTION = """

@@ -1,0 +1,60 @@
+"""Variables of uv and pip: which of them decide what is chosen, and which hold paths."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+_PASSING = re.compile(
+    r".*(USERNAME|PASSWORD|TOKEN|CACHE_DIR|_TIMEOUT|RETRIES|_COLOR|PROGRESS|VERBOSE|QUIET|LOG|OFFLINE"
+    r"|CONCURRENT_\w+|CERT|KEYRING_PROVIDER|DISABLE_PIP_VERSION_CHECK|NO_INPUT|LINK_MODE|PREVIEW\w*)"
+)
+"""Variables of uv and pip that do not decide what requirements resolve to."""
+_PATHS = (
+    *("UV_CONFIG_FILE", "UV_CACHE_DIR", "PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_CERT", "PIP_CLIENT_CERT"),
+    *("NETRC", "SSL_CERT_FILE", "SSL_CLIENT_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
+"""Variables of the backends that hold one path."""
+_PLACES = {
+    "SSL_CERT_DIR": os.pathsep,
+    "UV_CONSTRAINT": " ",
+    "PIP_CONSTRAINT": " ",
+    "UV_FIND_LINKS": ",",
+    "UV_INDEX": " ",
+    "UV_DEFAULT_INDEX": " ",
+    "UV_INDEX_URL": " ",
+    "UV_EXTRA_INDEX_URL": " ",
+    "PIP_FIND_LINKS": " ",
+    "PIP_INDEX_URL": " ",
+    "PIP_EXTRA_INDEX_URL": " ",
+}
+"""Variables that hold URLs or paths, and what stands between two of them."""
+_ABSOLUTE = re.compile(r"([\w.-]*=)?[A-Za-z][A-Za-z0-9+.-]+:|~|[A-Za-z]:[\\/]")
+
+
+def choosing(environ: Mapping[str, str]) -> list[str]:
+    """The variables by which uv and pip are told what to choose, in order."""
+    named = (name for name in environ if name.startswith(("UV_", "PIP_")))
+    return sorted(name for name in named if not _PASSING.fullmatch(name))
+
+
+def rooted(environ: Mapping[str, str], folder: str = "") -> dict[str, str]:
+    """The environment with the backends' relative paths made absolute: they run in folders of their own.
+
+    They are relative to the folder, or to the current one.
+    """
+    found = dict(environ)
+    for name, separator in {**dict.fromkeys(_PATHS, "\n"), **_PLACES}.items():
+        if found.get(name):
+            found[name] = separator.join(
+                _rooted(place, folder) for place in found[name].split(separator) if place.strip()
+            )
+    return found
+
+
+def _rooted(place: str, folder: str) -> str:
+    if _ABSOLUTE.match(place.strip()) or place == os.devnull:
+        return place
+    named, equals, path = place.rpartition("=")  # uv: name=path
+    return f"{named}{equals}{os.path.abspath(os.path.join(folder, path.strip()))}"  # noqa: PTH100, PTH118
