@@ -33,6 +33,7 @@ from lambda_bundle.installed import refresh_records
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Release
+from lambda_bundle.members import Pack
 from lambda_bundle.once import Once
 from lambda_bundle.orders import Order
 from lambda_bundle.process import Children
@@ -192,8 +193,8 @@ class Assembly:
                 raise BundleError(excess)
             temporary = self._run.outputs[job.output].folder / job.artifact.name
             self._stack.callback(archive.remove, temporary)  # what failed halfway
-            write = self._write_zip if job.format == "zip" else self._write_folder
-            archived = write(temporary, contents)
+            packs = self._packs(contents) if job.format == "zip" else ()
+            archived = self._archived(temporary, contents, packs)
         with self._stage("publish"):
             archive.publish(temporary, job.artifact, stale=self._run.stale(job))
         artifact = Artifact(
@@ -206,7 +207,7 @@ class Assembly:
         upload = zipped(archived.size) if job.format == "zip" else ()
         told = (one for one in upload if not any(entry.silences(one) for entry in job.ignore))
         warnings = (*found, *(one.at(name=job.name, stage="archive") for one in told))
-        return artifact, self._inputs(contents), warnings
+        return artifact, self._inputs(contents, packs), warnings
 
     def _verified(self, contents: Contents) -> tuple[Problem, ...]:
         """What is to say of what will be archived. Raises `BundleError` where that is an error."""
@@ -226,7 +227,7 @@ class Assembly:
             raise BundleError(*kept)
         return kept
 
-    def _inputs(self, contents: Contents) -> Inputs:
+    def _inputs(self, contents: Contents, packs: Sequence[Pack]) -> Inputs:
         """What to look at before the next build; what hooks have made in the copy comes from the sources."""
         job, place = self._job, replace(self._place, staged=None)
         read: set[str] = set()
@@ -253,7 +254,15 @@ class Assembly:
             pinned=all(
                 share.order.wanted.is_pinned for one in (contents, *contents.layers) for share in one.shares
             ),
+            packs=tuple(pack.folder.name for pack in packs) if self._is_plain(contents) else None,
         )
+
+    def _is_plain(self, contents: Contents) -> bool:
+        """Whether an artifact is a zip of packs and sources, and its wheels are known by their hashes."""
+        job = self._job
+        known = all(wheel.sha256 for share in contents.shares for wheel in share.found.wheels)
+        own = {path: job.sources / path for path in contents.seen}
+        return job.format == "zip" and not job.before and not job.after and known and contents.own == own
 
     def _is_ours(self, path: Path) -> bool:
         """Whether a file is in a folder that only this run has."""
@@ -351,18 +360,24 @@ class Assembly:
             return
         raise BundleError(*(problem.at(name=self._job.name, stage=stage) for problem in problems))
 
-    def _write_zip(self, path: Path, contents: Contents) -> Archived:
+    def _packs(self, contents: Contents) -> tuple[Pack, ...]:
+        """The compressed form of what the dependencies bring."""
         prefix, check = self._job.prefix, self._run.children.check
         with self._run.waiting():
-            packs = [
+            return tuple(
                 self._run.store.pack(share.found, share.order, f"{prefix}{share.site}", check)
                 for share in contents.shares
                 if share.kept
-            ]
+            )
+
+    def _archived(self, path: Path, contents: Contents, packs: Sequence[Pack]) -> Archived:
+        if self._job.format == "dir":
+            return self._write_folder(path, contents)
+        prefix = self._job.prefix
         without = frozenset(
             f"{prefix}{share.site}{name}" for share in contents.shares if share.kept for name in share.changed
         )
-        own = _below(prefix, contents.own)
+        own, check = _below(prefix, contents.own), self._run.children.check
         return archive.write_zip(own, path, packs=packs, without=without, check=check)
 
     def _write_folder(self, path: Path, contents: Contents) -> Archived:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ class Inputs:
     """What the layers of a function carry, by their names."""
     pinned: bool = False
     """Whether locks say all that is installed, in its layers too."""
+    packs: tuple[str, ...] | None = None
+    """The packs in the cache that make the zip, with the sources; None where it is made of something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +75,35 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a zip is made of, where all that its build looked at is as it was."""
+
+    packs: tuple[str, ...]
+    """Entries of the cache, in order."""
+    sources: tuple[str, ...]
+    """Paths in the entry."""
+    artifact: Artifact
+    """What comes of it."""
+    record: Mapping[str, Any]
+    """Of the build, for whoever writes it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether an artifact is what a build would make now."""
 
     reasons: tuple[str, ...] = ()
     """Why it is not; none: it is."""
     artifact: Artifact | None = None
-    """The one that is up to date."""
+    """What a build would make; None where that is not known."""
     warnings: tuple[Problem, ...] = ()
-    """What its build had to say."""
+    """What the build of that artifact had to say."""
     pinned: bool = False
     """Whether locks said all that was installed."""
     known: Known | None = None
     """What a build need not look at again."""
+    recipe: Recipe | None = None
+    """How the artifact is made without a build, if it is not there."""
 
 
 class Freshness:
@@ -96,6 +114,7 @@ class Freshness:
         self._environment = dict(_masked(environ))
         self._began = time.time_ns()
         self._lacking: dict[tuple[str, str], bool] = {}
+        self._layers: dict[str, list[list[str | None]] | None] = {}
         self._folders: dict[tuple[str, str], str] = {}
 
     def verdict(self, job: Job, rows: Mapping[str, Any]) -> Verdict:
@@ -105,22 +124,33 @@ class Freshness:
             artifact = _artifact(record["artifact"])
             judge = _Judge(job, record, artifact, self._began)
             settings = self._settings(job)
-            reasons = [] if record["settings"] == settings else [*_differences(record["settings"], settings)]
-            if not reasons:
-                reasons += [*judge.sources(), *judge.others(self._is_there), *judge.layers(rows)]
-                reasons += judge.projects()
-                reasons += judge.artifact(rows.get(job.name))
-            if reasons:
-                return Verdict(reasons=tuple(reasons), known=judge.known())
-            warnings = tuple(map(Problem.of, record["warnings"]))
-            pinned = bool(record["pinned"])
+            if record["settings"] != settings and (told := [*_differences(record["settings"], settings)]):
+                return Verdict(reasons=tuple(told))
+            changed = [*judge.sources(), *judge.others(self._is_there), *judge.layers(rows)]
+            changed += judge.projects()
+            missing = tuple(judge.artifact(rows.get(job.name)))
+            if changed:
+                return Verdict(reasons=(*changed, *missing), known=judge.known())
+            found = Verdict(
+                reasons=missing,
+                artifact=artifact,
+                warnings=tuple(map(Problem.of, record["warnings"])),
+                pinned=bool(record["pinned"]),
+            )
+            if missing:
+                recipe = judge.recipe({layer.name: self._carried(layer) for layer in job.layers})
+                return replace(found, recipe=recipe, known=None if recipe else judge.known())
         except FileNotFoundError:
             return Verdict(reasons=("it was not built before",))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Verdict(reasons=(_UNKNOWN,))
         if judge.moved:
             self._write(job, record)
-        return Verdict(artifact=artifact, warnings=warnings, pinned=pinned)
+        return found
+
+    def restored(self, job: Job, recipe: Recipe) -> None:
+        """Remember that an artifact is there again, as it was built."""
+        self._write(job, {**recipe.record, "stands": _standing(_place(job))})
 
     def record(self, result: Result, artifact: Artifact, inputs: Inputs) -> None:
         """Remember what was built, and from what."""
@@ -135,6 +165,7 @@ class Freshness:
             "absent": _by_folder(inputs.absent),
             "layers": {name: _files_of(wheels) for name, wheels in inputs.layers.items()},
             "pinned": inputs.pinned,
+            "packs": inputs.packs,
             "stands": _standing(_place(job)),
             "artifact": _document(artifact),
             "warnings": [asdict(problem) for problem in own],
@@ -155,6 +186,15 @@ class Freshness:
         if place not in self._lacking:
             self._lacking[place] = os.path.lexists(os.path.join(folder, name))  # noqa: PTH118 - as above
         return self._lacking[place]
+
+    def _carried(self, layer: Job) -> list[list[str | None]] | None:
+        """What a layer carried when it was built last; None where nobody knows."""
+        if layer.name not in self._layers:
+            self._layers[layer.name] = None
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                told = _artifact(self._cache.read(self._path(layer))["artifact"])
+                self._layers[layer.name] = _files_of(told.wheels)
+        return self._layers[layer.name]
 
     def _settled(self, one: Stamp) -> list[int] | None:
         return list(one) if is_settled(one, self._began) else None
@@ -234,6 +274,17 @@ class _Judge:
         found = {path: _seen(*row) for path, row in recorded.items()}
         known = {path: _stamp(*one) for path, one in folders.items() if one is not None}
         return Known(sources=found, folders=known)
+
+    def recipe(self, carried: Mapping[str, Any]) -> Recipe | None:
+        """How the artifact is made without a build; None where it must be built.
+
+        `carried` holds the wheels of each layer now.
+        """
+        packs = self._record["packs"]
+        if packs is None or carried != self._record["layers"]:
+            return None
+        sources = tuple(self._record["sources"])
+        return Recipe(packs=tuple(packs), sources=sources, artifact=self._artifact, record=self._record)
 
     def others(self, is_there: Callable[[str, str], bool]) -> Iterator[str]:
         """What became of everything else that was read, and whether there is something new to read."""

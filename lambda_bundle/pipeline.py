@@ -14,6 +14,8 @@ from lambda_bundle.freshness import Freshness, Verdict
 from lambda_bundle.jobs import Job
 from lambda_bundle.result import Progress, Result
 
+_FORCED = Verdict(reasons=("--force",))
+
 
 def bundle(
     jobs: Sequence[Job],
@@ -31,6 +33,7 @@ def bundle(
 ) -> tuple[Result, ...]:
     """Build every job whose artifact is not up to date, at most `workers` at once (default: the CPUs).
 
+    A zip that is gone while nothing else has changed is put together again from what is kept of its build.
     Returns a result for each job, in the order of the jobs. A failing job does not stop the others unless
     `fail_fast`; its problems are in its result, and the artifact of an earlier run is removed, so that nobody
     deploys it by mistake. `force` builds all; `upgrade` resolves requirements anew that are not pinned.
@@ -44,33 +47,49 @@ def bundle(
     environ = dict(os.environ if environ is None else environ)
     progress = progress or Progress()
     listed = {} if force else _listed(jobs)
-    verdicts = [Verdict(reasons=("--force",))] * len(jobs) if force else _verdicts(jobs, environ, listed)
-    if upgrade:
-        verdicts = [_upgraded(verdict) for verdict in verdicts]
-    if strict:
-        verdicts = [_strict(job, verdict) for job, verdict in zip(jobs, verdicts, strict=True)]
-    if locked:
-        verdicts = [_pinned(verdict) for verdict in verdicts]
-    results = {
-        number: Result(
-            job=job, status="fresh", artifact=verdict.artifact, problems=(*job.warnings, *verdict.warnings)
-        )
-        for number, (job, verdict) in enumerate(zip(jobs, verdicts, strict=True))
-        if not verdict.reasons
-    }
-    fresh = list(results.values())
-    for result in fresh:
-        progress.finished(result)
-
-    def ended(built: Sequence[Result]) -> None:
-        _list([*fresh, *built], known)
-
-    stale = [number for number in range(len(jobs)) if number not in results]
-    if not stale:
+    cache = Cache.of(environ)
+    freshness = Freshness(cache, environ)
+    verdicts = [_FORCED] * len(jobs) if force else _verdicts(freshness, jobs, listed)
+    verdicts = [
+        _asked(job, verdict, upgrade=upgrade, strict=strict, locked=locked)
+        for job, verdict in zip(jobs, verdicts, strict=True)
+    ]
+    results = _Results(jobs, verdicts, progress, known)
+    for number, (job, verdict) in enumerate(zip(jobs, verdicts, strict=True)):
+        if not verdict.reasons:
+            result = Result(job=job, status="fresh", artifact=verdict.artifact, problems=job.warnings)
+            results.hear(number, result)
+    if not results.lacking:
         if not all(manifest.lists(rows, known) for rows in listed.values()):
-            ended([])
-        return tuple(fresh)
-    from lambda_bundle.pool import build  # noqa: PLC0415 - where all is up to date, nothing heavy is loaded
+            results.list()
+        return results.in_order()
+    # Where all is up to date, nothing of what follows is loaded.
+    from lambda_bundle.process import Children  # noqa: PLC0415
+
+    children = Children()
+    recipes = {number: (jobs[number], one.recipe) for number, one in enumerate(verdicts) if one.recipe}
+    if recipes:
+        from lambda_bundle.restoring import restore  # noqa: PLC0415
+
+        try:
+            restore(
+                recipes,
+                cache=cache,
+                freshness=freshness,
+                listed=listed,
+                workers=workers,
+                children=children,
+                progress=progress,
+                restored=results.hear,
+            )
+        except BaseException:  # whatever happens, the manifest tells what is there
+            results.list()
+            raise
+    stale = results.lacking
+    if not stale:
+        results.list()
+        return results.in_order()
+    from lambda_bundle.pool import build  # noqa: PLC0415
 
     built = build(
         [jobs[number] for number in stale],
@@ -81,13 +100,51 @@ def bundle(
         strict=strict,
         offline=offline,
         locked=locked,
+        children=children,
         environ=environ,
         progress=progress,
-        ended=ended,
+        ended=results.list,
     )
-    for number, result in zip(stale, built, strict=True):
-        results[number] = replace(result, reasons=verdicts[number].reasons)
-    return tuple(result for _, result in sorted(results.items()))
+    return results.in_order(dict(zip(stale, built, strict=True)))
+
+
+class _Results:
+    """What became of the jobs so far."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        verdicts: Sequence[Verdict],
+        progress: Progress,
+        known: Sequence[str] | None,
+    ) -> None:
+        self._verdicts, self._progress, self._known = verdicts, progress, known
+        self._ended: dict[int, Result] = {}
+        self._count = len(jobs)
+
+    @property
+    def lacking(self) -> list[int]:
+        """The jobs that have not ended."""
+        return [number for number in range(self._count) if number not in self._ended]
+
+    def hear(self, number: int, result: Result) -> None:
+        """A job has ended without a build: it has the same to say as the last one had."""
+        told = (*result.problems, *self._verdicts[number].warnings)
+        self._ended[number] = replace(result, problems=told)
+        self._progress.finished(self._ended[number])
+
+    def list(self, built: Sequence[Result] = ()) -> None:
+        """Write the manifest of every output folder."""
+        outputs: dict[Path, list[Result]] = {}
+        for result in (*self._ended.values(), *built):
+            outputs.setdefault(result.job.output, []).append(result)
+        for output, ended in outputs.items():
+            manifest.update(output, ended, known=self._known)
+
+    def in_order(self, built: Mapping[int, Result] | None = None) -> tuple[Result, ...]:
+        """A result for each job, with the reasons why it was not up to date."""
+        found = sorted({**self._ended, **(built or {})}.items())
+        return tuple(replace(result, reasons=self._verdicts[number].reasons) for number, result in found)
 
 
 def examine(jobs: Sequence[Job], environ: Mapping[str, str]) -> list[Verdict]:
@@ -95,7 +152,7 @@ def examine(jobs: Sequence[Job], environ: Mapping[str, str]) -> list[Verdict]:
 
     Raises `BundleError` for a manifest that cannot be read.
     """
-    return _verdicts(jobs, environ, _listed(jobs))
+    return _verdicts(Freshness(Cache.of(environ), environ), jobs, _listed(jobs))
 
 
 def _listed(jobs: Sequence[Job]) -> dict[Path, Mapping[str, Any]]:
@@ -104,32 +161,23 @@ def _listed(jobs: Sequence[Job]) -> dict[Path, Mapping[str, Any]]:
 
 
 def _verdicts(
-    jobs: Sequence[Job], environ: Mapping[str, str], listed: Mapping[Path, Mapping[str, Any]]
+    freshness: Freshness, jobs: Sequence[Job], listed: Mapping[Path, Mapping[str, Any]]
 ) -> list[Verdict]:
-    freshness = Freshness(Cache.of(environ), environ)
     return [freshness.verdict(job, listed[job.output]) for job in jobs]
 
 
-def _upgraded(verdict: Verdict) -> Verdict:
-    """What is to be resolved anew cannot be up to date."""
-    resolved = verdict.artifact is not None and verdict.artifact.wheels
-    return Verdict(reasons=("--upgrade",)) if resolved else verdict
+def _asked(job: Job, verdict: Verdict, *, upgrade: bool, strict: bool, locked: bool) -> Verdict:
+    """The verdict, when more is asked than that an artifact is what it was."""
+    if verdict.artifact is None:
+        return verdict
+    if upgrade and verdict.artifact.wheels:  # what is to be resolved anew cannot be up to date
+        return _anew(verdict, "--upgrade")
+    if strict and any(one.severity == "warning" for one in (*job.warnings, *verdict.warnings)):
+        return _anew(verdict, "--strict")  # what was built with warnings is built again, to fail
+    if locked and not verdict.pinned:
+        return _anew(verdict, "--locked")  # there may be a lock by now, or else it fails
+    return verdict
 
 
-def _strict(job: Job, verdict: Verdict) -> Verdict:
-    """What was built with warnings is built again, to fail."""
-    warned = any(problem.severity == "warning" for problem in (*job.warnings, *verdict.warnings))
-    return Verdict(reasons=("--strict",)) if warned and not verdict.reasons else verdict
-
-
-def _pinned(verdict: Verdict) -> Verdict:
-    """What was built without a lock is looked at again: there may be one now, or else it fails."""
-    return verdict if verdict.reasons or verdict.pinned else Verdict(reasons=("--locked",))
-
-
-def _list(results: Sequence[Result], known: Sequence[str] | None) -> None:
-    outputs: dict[Path, list[Result]] = {}
-    for result in results:
-        outputs.setdefault(result.job.output, []).append(result)
-    for output, ended in outputs.items():
-        manifest.update(output, ended, known=known)
+def _anew(verdict: Verdict, reason: str) -> Verdict:
+    return Verdict(reasons=verdict.reasons or (reason,), known=verdict.known)

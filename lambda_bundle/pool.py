@@ -46,6 +46,7 @@ def build(
     strict: bool,
     offline: bool,
     locked: bool,
+    children: Children,
     environ: Mapping[str, str],
     progress: Progress,
     ended: Callable[[Sequence[Result]], None],
@@ -53,10 +54,9 @@ def build(
     """Build every job, at most `workers` at once (None: one for each CPU); a result for each, in order.
 
     `entries` holds what need not be looked at again of some. `ended` hears of all that have ended, whatever
-    becomes of the run. Raises `KeyboardInterrupt` when interrupted, with every child ended and nothing
-    half-written.
+    becomes of the run. Where `children` are stopped, all that has not ended is cancelled. Raises
+    `KeyboardInterrupt` when interrupted, with every child ended and nothing half-written.
     """
-    children = Children()
     opened = _open(
         dict.fromkeys(one.output for job in jobs for one in (job, *job.layers)),
         entries=entries,

@@ -206,7 +206,8 @@ def test_what_is_known_of_entries_hides_no_change(workshop: Workshop) -> None:
     entries: dict[str, Callable[[Path], object]] = {"nothing": lambda _: None}
     entries |= {name.replace(" ", "-"): make for name, (make, _) in CHANGES.items()}
     entries["emptied"] = lambda src: emptied(src / "pkg")
-    workshop.declare({name: {"entry": name} for name in entries})
+    # A hook that does nothing: without any, what has not changed would be put together again.
+    workshop.declare({name: {"entry": name, "hooks.after": [":"]} for name in entries})
     for name in entries:
         shutil.copytree(workshop.root / "src", workshop.root / name)
     time.sleep(2.1)  # the times of what was just made are not believed
@@ -282,34 +283,38 @@ def test_output_within_the_entry(workshop: Workshop) -> None:
     assert again(workshop).status == "fresh"
 
 
-@settings(max_examples=12)
+@settings(max_examples=20)
 @given(
     steps=st.lists(
         st.tuples(
             st.sampled_from(["app.py", "a.txt", "pkg/a.txt", "pkg/b/c.txt"]),
             st.sampled_from(["1", "2", "33", None]),
-            st.booleans(),
+            st.sampled_from(["leave", "bundle", "remove", "spoil"]),
         ),
         min_size=1,
         max_size=6,
     )
 )
 def test_whatever_changes_what_is_there_is_what_a_build_would_make(
-    steps: list[tuple[str, str | None, bool]],
+    steps: list[tuple[str, str | None, str]],
     tmp_path_factory: pytest.TempPathFactory,
     clean_environ: dict[str, str],
 ) -> None:
     made = Workshop(tmp_path_factory.mktemp("repo"), clean_environ)
     made.write({"src/app.py": HANDLER})
     made.declare({"api": {}})
-    for path, content, bundled in steps:
+    for path, content, then in steps:
         file = made.root / "src" / path
         if content is not None:
             made.write({f"src/{path}": HANDLER + content})
         elif path != "app.py":
             file.unlink(missing_ok=True)
-        if bundled:
+        if then == "bundle":
             again(made)
+        elif then == "remove":
+            shutil.rmtree(made.output, ignore_errors=True)
+        elif then == "spoil" and made.output.is_dir():
+            (made.output / "api.zip").write_bytes(b"")
     again(made)
     kept = (made.output / "api.zip").read_bytes()
     made.bundle("api", force=True)
@@ -595,13 +600,13 @@ HEAVY = {
 }
 
 
-def loaded(project: Project, said: str) -> set[str]:
+def loaded(project: Project, said: str, *, force: bool = False) -> set[str]:
     """The modules that a run loads, which ends with these words."""
-    code = """
+    code = f"""
 import sys
 from invoke.context import Context
 from lambda_bundle.tasks import bundle
-bundle(Context(), all_=True)
+bundle(Context(), all_=True, force={force})
 print(*sys.modules)
 """
     done = subprocess.run(
@@ -625,4 +630,6 @@ def test_nothing_heavy_is_loaded_where_all_is_up_to_date(project: Project, wheel
     assert heavy <= ({"lambda_bundle.process"} if variables else set())
     shutil.rmtree(project.root / "dist")
     missing = loaded(project, "1 of 1 built in dist\n")
-    assert not missing & {"pathspec", "packaging.pylock", "lambda_bundle.builder", "lambda_bundle.imports"}
+    assert not missing & {"packaging", "pathspec", "lambda_bundle.assembly", "lambda_bundle.installers"}
+    built = loaded(project, "1 of 1 built in dist\n", force=True)
+    assert not built & {"packaging.pylock", "lambda_bundle.builder", "lambda_bundle.imports"}
