@@ -13,15 +13,20 @@ import mmap
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
-
-if TYPE_CHECKING:
-    from elftools.elf.elffile import ELFFile
+from typing import Any
 
 MAGIC = b"\x7fELF"
 MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_386": "i386", "EM_ARM": "arm"}
 """pyelftools' word for a machine, and the one of wheels; other machines keep pyelftools' word."""
+_EI_CLASS, _EI_DATA = 4, 5
+_CLASSES, _ORDERS = {1: 32, 2: 64}, {1: True, 2: False}
+"""Bits, and whether the lowest byte comes first."""
+_HEADER = 64
+"""Bytes of the header, at most."""
+_MANY = 0xFFFF
+"""PN_XNUM: `e_phnum` cannot say how many program headers there are, and the first section header does."""
 _TYPES = {"ET_EXEC": "executable", "ET_DYN": "shared", "ET_REL": "object"}
 _NEEDED, _STRTAB, _STRSZ, _SONAME, _RPATH, _RUNPATH = 1, 5, 10, 14, 15, 29
 _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
@@ -94,22 +99,21 @@ def read(path: Path) -> Binary:
 
 
 def _binary(content: mmap.mmap, stem: str) -> Binary:
-    from elftools.elf.elffile import ELFFile  # noqa: PLC0415 - see above
-
-    elf = ELFFile(cast("IO[bytes]", content))
-    segments = _segments(elf, content)
+    bits, little = _CLASSES[content[_EI_CLASS]], _ORDERS[content[_EI_DATA]]
+    header = _structs(bits, little).Elf_Ehdr.parse(content[:_HEADER])
+    segments = _segments(_structs(bits, little, header["e_machine"]), header, content)
     kinds = {segment["p_type"] for segment in segments}
-    machine = str(elf["e_machine"])
+    machine = str(header["e_machine"])
     common: dict[str, Any] = {
         "machine": MACHINES.get(machine, machine.removeprefix("EM_").lower()),
-        "bits": elf.elfclass,
-        "little": elf.little_endian,
-        "type": "executable" if "PT_INTERP" in kinds else _TYPES.get(elf["e_type"], "other"),
+        "bits": bits,
+        "little": little,
+        "type": "executable" if "PT_INTERP" in kinds else _TYPES.get(header["e_type"], "other"),
     }
     dynamic = next((segment for segment in segments if segment["p_type"] == "PT_DYNAMIC"), None)
     if dynamic is None:
         return Binary(**common, static=common["type"] != "object")
-    tables = _Tables(content, ("<" if elf.little_endian else ">"), elf.elfclass, segments, dynamic)
+    tables = _Tables(content, ("<" if little else ">"), bits, segments, dynamic)
     return Binary(
         **common,
         soname=next(tables.strings(_SONAME), None),
@@ -121,12 +125,27 @@ def _binary(content: mmap.mmap, stem: str) -> Binary:
     )
 
 
-def _segments(elf: ELFFile, content: mmap.mmap) -> list[Any]:
-    """The program headers. pyelftools' own walk reads the section headers again for each of them."""
-    layout, first, size = elf.structs.Elf_Phdr, elf["e_phoff"], elf["e_phentsize"]
+@lru_cache
+def _structs(bits: int, little: bool, machine: str | None = None) -> Any:
+    """pyelftools' layouts; without a machine, that of the header. `ELFFile` makes them for each file anew."""
+    from elftools.elf.structs import ELFStructs  # noqa: PLC0415 - few runs read a binary
+
+    made = ELFStructs(little_endian=little, elfclass=bits)
+    made.create_basic_structs()
+    if machine is not None:
+        made.create_advanced_structs(e_machine=machine)
+    return made
+
+
+def _segments(structs: Any, header: Any, content: mmap.mmap) -> list[Any]:
+    """The program headers."""
+    first, size, count = header["e_phoff"], header["e_phentsize"], header["e_phnum"]
+    if count == _MANY:
+        begin = header["e_shoff"]
+        count = structs.Elf_Shdr.parse(content[begin : begin + header["e_shentsize"]])["sh_info"]
     segments = [
-        layout.parse(content[first + size * number : first + size * (number + 1)])
-        for number in range(elf.num_segments())
+        structs.Elf_Phdr.parse(content[first + size * number : first + size * (number + 1)])
+        for number in range(count)
     ]
     # A file that was cut short has its beginning: what is missing is what the headers point to.
     loads = (segment for segment in segments if segment["p_type"] == "PT_LOAD")

@@ -52,7 +52,10 @@ class Joined(Collection[str]):
     parts: tuple[Collection[str], ...]
 
     def __contains__(self, path: object) -> bool:
-        return any(path in part for part in self.parts)
+        for part in self.parts:  # noqa: SIM110 - imports are looked up here, and `any` takes twice as long
+            if path in part:
+                return True
+        return False
 
     def __iter__(self) -> Iterator[str]:
         return chain.from_iterable(self.parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -52,6 +53,17 @@ def test_everything_is_read(bits: int, order: str, tmp_path: Path) -> None:
         runpath=("$ORIGIN/../full.libs", "$ORIGIN"),
         init=True,
     )
+
+
+def test_more_program_headers_than_the_header_can_count(tmp_path: Path) -> None:
+    """As in a core dump: the first section header says how many there are (gabi, `PN_XNUM`)."""
+    plain = FULL.write()
+    counted = bytearray(plain)
+    (count,) = struct.unpack_from("<H", plain, 0x38)
+    struct.pack_into("<Q", counted, 0x28, len(plain))
+    struct.pack_into("<HHHH", counted, 0x38, 0xFFFF, 64, 1, 0)
+    counted += struct.pack("<IIQQQQIIQQ", 0, 0, 0, 0, 0, 0, 0, count, 0, 0)
+    assert read(written(tmp_path, bytes(counted))) == read(written(tmp_path, plain))
 
 
 @pytest.mark.skipif(shutil.which("readelf") is None, reason="readelf is not installed")
