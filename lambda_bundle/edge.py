@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Everything heavy is imported where it is used: `invoke --list` reads this module too.
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+_OBJECTS = 50_000
+"""So many new ones, before those that nobody has any more are looked for."""
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def edge(*, as_json: bool = False) -> Iterator[Printer]:
     # Python would look through everything once more before it ends, for objects that nobody has any more.
     atexit.register(gc.freeze)
     try:
-        with _bytecode(), _terminable():
+        with _bytecode(), _seldom_collected(), _terminable():
             yield from _reporting(as_json=as_json)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: every command was ended, and no artifact was half-written\n")
@@ -82,6 +84,17 @@ def _bytecode() -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = before
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Imports and runs make many objects that stay: they are not to be looked through again and again."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_OBJECTS, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 @contextmanager

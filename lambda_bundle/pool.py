@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
 import time
@@ -32,8 +31,6 @@ from lambda_bundle.working import WORK_PREFIX, beside_artifacts, private_folder
 _R = TypeVar("_R", Result, Locked)
 _FETCHING = 4
 """How many resolve and install at once, at least: they wait for the network, mostly."""
-_OBJECTS = 50_000
-"""So many new ones, before those that nobody has any more are looked for."""
 
 
 def build(
@@ -128,17 +125,6 @@ def _work(
 
 
 @contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """A run makes many small objects that stay: they are not to be looked through again and again."""
-    usual = gc.get_threshold()
-    gc.set_threshold(_OBJECTS, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-
-
-@contextmanager
 def _open(
     outputs: Iterable[Path],
     *,
@@ -157,7 +143,6 @@ def _open(
     fetchers = workers or max(_FETCHING, cpus())
     workers = workers or cpus()
     with ExitStack() as stack:
-        stack.enter_context(_seldom_collected())
         cache = Cache.of(environ)
         scratch = private_folder(stack, prefix=WORK_PREFIX.removeprefix("."))
         folders = {output: beside_artifacts(stack, output) if publishing else scratch for output in outputs}
