@@ -97,8 +97,8 @@ class Spool:
         self._parent = parent
         self._lock = threading.Lock()
         self._folder: str | None = None
-        self._places: dict[str, Future[Place | None]] = {}
-        """Of what somebody compresses, or has compressed; None where nothing came of it."""
+        self._places: dict[str, Future[Mapping[str, Place]]] = {}
+        """Of what somebody compresses, or has compressed: where all that it is taken in with lies."""
 
     def take_in(self, wanted: Mapping[str, str | None], run: Run, *, packed: bool = True) -> list[Look]:
         """Read files, each by its path; if they are `packed`, compress what nobody compresses yet.
@@ -108,38 +108,35 @@ class Spool:
         """
         if not packed:
             return _take_in([(path, False) for path in wanted], None, run)
+        coming: Future[Mapping[str, Place]] = Future()
         with self._lock:
             if self._folder is None:
                 self._folder = tempfile.mkdtemp(dir=self._parent(), prefix=".")
-            mine = {one: Future[Place | None]() for one in wanted.values() if one and not self._is_known(one)}
-            self._places |= mine
-        left = set(mine)
+            mine = {one for one in wanted.values() if one and not self._is_known(one)}
+            self._places |= dict.fromkeys(mine, coming)
         files = []
         for path, sha256 in wanted.items():
-            files.append((path, sha256 is None or sha256 in left))
-            left.discard(sha256 or "")
-        found: list[Look] = []
+            files.append((path, sha256 is None or sha256 in mine))
+            mine.discard(sha256 or "")
+        places: dict[str, Place] = {}
         try:
-            found += _take_in(files, self._folder, run)
+            found = _take_in(files, self._folder, run)
+            places |= {look.file.sha256: look.place for look in found if look.place is not None}
         finally:  # whoever waits for what is not to be found compresses it
+            coming.set_result(places)
             with self._lock:
-                for look in found:
-                    if look.place is not None:
-                        future = mine.pop(look.file.sha256, None) or Future()
-                        future.set_result(look.place)
-                        self._places[look.file.sha256] = future
-            for future in mine.values():
-                future.set_result(None)
+                self._places |= dict.fromkeys(places, coming)
         return found
 
     def find(self, sha256: str | None) -> Place | None:
         """Where the content of a file lies; waits for whoever compresses it. None where nobody does."""
-        future = None if sha256 is None else self._places.get(sha256)
-        return None if future is None else future.result()
+        if sha256 is None or sha256 not in self._places:
+            return None
+        return self._places[sha256].result().get(sha256)
 
     def _is_known(self, sha256: str) -> bool:
-        future = self._places.get(sha256)
-        return future is not None and not (future.done() and future.result() is None)
+        coming = self._places.get(sha256)
+        return coming is not None and not (coming.done() and sha256 not in coming.result())
 
     def close(self) -> None:
         """Remove it."""
