@@ -91,6 +91,10 @@ class Bench:
         """The path below `work` of a folder that is not there yet, in the one called `name`."""
         return next(one for number in count(1) if not (self.work / (one := f"{name}/{number}")).exists())
 
+    def forget(self) -> None:
+        """Empty our own cache; uv's stays."""
+        remove(self.work / "caches/lambda-bundle")
+
     def has(self, tool: str) -> bool:
         """Whether a command is installed."""
         return shutil.which(tool, path=self.environ["PATH"]) is not None
@@ -182,13 +186,10 @@ class Repo:
         return self.bundle(environ=self.bench.caches(name))
 
     def compressed_anew(self, *, memory: bool = False) -> Sample:
-        """Bundle everything when uv's cache is there, and neither ours nor the artifacts are.
-
-        Nothing is deleted before.
-        """
-        ours = self.bench.work / self.bench.fresh("anew")
-        self.set_aside("dist")
-        return self.bundle(environ={"LAMBDA_BUNDLE_CACHE": str(ours)}, memory=memory)
+        """Bundle everything when uv's cache is there, and neither ours nor the artifacts are."""
+        self.bench.forget()
+        self.delete("dist")
+        return self.bundle(memory=memory)
 
     def edit(self) -> None:
         """Change one line of one function that has large dependencies."""
