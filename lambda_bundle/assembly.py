@@ -260,9 +260,10 @@ class Assembly:
     def _is_plain(self, contents: Contents) -> bool:
         """Whether an artifact is a zip of packs and sources, and its wheels are known by their hashes."""
         job = self._job
+        if job.format == "dir" or job.before or job.after:
+            return False
         known = all(wheel.sha256 for share in contents.shares for wheel in share.found.wheels)
-        own = {path: job.sources / path for path in contents.seen}
-        return job.format == "zip" and not job.before and not job.after and known and contents.own == own
+        return known and contents.own == {path: job.sources / path for path in contents.seen}
 
     def _is_ours(self, path: Path) -> bool:
         """Whether a file is in a folder that only this run has."""

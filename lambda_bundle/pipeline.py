@@ -61,7 +61,7 @@ def bundle(
             results.hear(number, result)
     if not results.lacking:
         if not all(manifest.lists(rows, known) for rows in listed.values()):
-            results.list()
+            results.write_manifests()
         return results.in_order()
     # Where all is up to date, nothing of what follows is loaded.
     from lambda_bundle.process import Children  # noqa: PLC0415
@@ -83,11 +83,11 @@ def bundle(
                 restored=results.hear,
             )
         except BaseException:  # whatever happens, the manifest tells what is there
-            results.list()
+            results.write_manifests()
             raise
     stale = results.lacking
     if not stale:
-        results.list()
+        results.write_manifests()
         return results.in_order()
     from lambda_bundle.pool import build  # noqa: PLC0415
 
@@ -103,7 +103,7 @@ def bundle(
         children=children,
         environ=environ,
         progress=progress,
-        ended=results.list,
+        ended=results.write_manifests,
     )
     return results.in_order(dict(zip(stale, built, strict=True)))
 
@@ -133,7 +133,7 @@ class _Results:
         self._ended[number] = replace(result, problems=told)
         self._progress.finished(self._ended[number])
 
-    def list(self, built: Sequence[Result] = ()) -> None:
+    def write_manifests(self, built: Sequence[Result] = ()) -> None:
         """Write the manifest of every output folder."""
         outputs: dict[Path, list[Result]] = {}
         for result in (*self._ended.values(), *built):
