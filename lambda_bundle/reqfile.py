@@ -28,6 +28,7 @@ from lambda_bundle.reqlines import (
     error_at,
     hash_options,
     logical_lines,
+    loose_passwords,
     mask_url,
     split_options,
 )
@@ -98,6 +99,7 @@ _URL_HASH = re.compile(r"[#&](sha256|sha384|sha512)=([^&]*)")
 _PIN = re.compile(r"={2,3}[^,*]+")
 _PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s]+)@")
 
+_ADDRESS_HINT = "write git+https://host/path@reference"
 _GIT_HINT = "write git+ssh://git@host/path@reference"
 _CONSTRAINT_HINT = "a constraint says which versions may be taken: write the project itself as a requirement"
 _NAMED_HINT = 'name what has no wheels in `sdists` of bundles.toml: sdists = ["name"]'
@@ -160,7 +162,7 @@ class _Reader:
             raise self._missing(path, at, f"cannot be read: {error.strerror}") from None
 
     def _missing(self, path: Path, at: Where, why: str = "does not exist") -> BundleError:
-        return error_at(Code.REQUIREMENTS_MISSING, f"{self.shown(path)} {why}", at)
+        return error_at(Code.REQUIREMENTS_MISSING, f"{mask_url(self.shown(path))} {why}", at)
 
     def _expand(self, written: str) -> str:
         """Fill in variables, by pip's rule: unset and empty ones stay as they are."""
@@ -169,6 +171,8 @@ class _Reader:
             passwords = _PASSWORD.findall(text)
             self.secrets.update(filter(None, (*passwords, *map(unquote, passwords))))
             self.secrets.update(secret_values(written, self.environ))
+        else:
+            self.secrets.update(loose_passwords(text))
         return text
 
     def _line(self, line: Line) -> None:
@@ -300,6 +304,8 @@ def _repository(line: Line, text: str) -> str:
         raise line.invalid("is how git alone writes it", _GIT_HINT)
     if _REPOSITORY.fullmatch(text):
         return f"git{text[3:]}"
+    if text.lower().startswith("git+") and "://" not in text:
+        raise line.invalid("is not the address of a git repository", _ADDRESS_HINT)
     raise line.source("is of a kind that cannot be fetched: of version control systems, only git")
 
 

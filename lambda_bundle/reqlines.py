@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
+from lambda_bundle.process import mask
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 # User and password (the second way, with a slash in the password), and a query, where signed URLs have a key.
 _SECRET = re.compile(r"(?<=://)(?:[^/\s]*|[^/\s:]*:(?!\d+/)\S*)(?=@)|(?<=\?)[^\s#]+")
+_PAIR = re.compile(r"""(?<![^\s+=/@"'(])[^\s:@/\\"']+:(?P<password>[^\s@/\\"']+)(?=@)""")
+"""What looks like user:password@ where no scheme is before it, or half of one, as in git+me:password@host."""
 
 _ALIASES = {
     "-i": "--index-url",
@@ -79,8 +82,16 @@ def error_at(code: Code, message: str, where: Where, hint: str | None = None) ->
 
 
 def mask_url(text: str) -> str:
-    """The text without what stands in its URLs as user, password and query, variables or not."""
-    return _SECRET.sub("****", text)
+    """The text without what stands in its URLs as user, password and query, variables or not.
+
+    So it is with what was meant to be one: a requirement that means nothing is shown.
+    """
+    return _PAIR.sub("****", mask(_SECRET.sub("****", text)))
+
+
+def loose_passwords(text: str) -> Iterator[str]:
+    """The passwords in what only looks like a URL."""
+    return (match["password"] for match in _PAIR.finditer(text))
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -16,8 +16,9 @@ from wheelhouse import Wheelhouse, elf, sha256
 from workbench import BACKENDS, both, uv_and_at_length_pip
 from workshop import Workshop, content, modes, snapshot, wheels
 
-from lambda_bundle import bundle, load, plan
+from lambda_bundle import BundleError, bundle, load, plan
 from lambda_bundle.errors import Code
+from lambda_bundle.git import Repository
 
 
 @pytest.fixture
@@ -342,9 +343,68 @@ def test_git(backend: str, workshop: Workshop, tmp_path: Path) -> None:
     commit(remote, environ)
     assert built("") == built("@main") == b"NEW = 1\n"
     assert built("@v1") == built(f"@{first}") == built(f"@{first[:9]}") == old
-    workshop.write({"src/requirements.txt": f"{url}@v9#subdirectory=libs/lib\n"})
-    (problem,) = workshop.fail()
-    assert problem.message.endswith("has no branch, tag or commit called v9")
+    for reference in ("v9", "abcdef0"):
+        workshop.write({"src/requirements.txt": f"{url}@{reference}#subdirectory=libs/lib\n"})
+        (problem,) = workshop.fail()
+        assert problem.message.endswith(f"has no branch, tag or commit called {reference}")
+
+
+def test_commit_of_no_branch(workshop: Workshop, tmp_path: Path) -> None:
+    """As a pull request is one."""
+    project(tmp_path / "repo", "lib")
+    remote = repository(tmp_path / "repo", workshop.environ)
+    (remote / "src/lib/__init__.py").write_text("PULLED = 1\n", encoding="utf-8")
+    pulled = commit(remote, workshop.environ)
+    git(remote, workshop.environ, "update-ref", "refs/pull/1/head", pulled)
+    git(remote, workshop.environ, "reset", "--quiet", "--hard", "HEAD~1")
+    workshop.declare({"api": {}})
+    for reference in (pulled, "refs/pull/1/head"):
+        workshop.write({"src/requirements.txt": f"git+{remote.as_uri()}@{reference}\n"})
+        assert workshop.build()["api"]["lib/__init__.py"] == b"PULLED = 1\n"
+
+
+def test_submodules(workshop: Workshop, tmp_path: Path) -> None:
+    # git itself does not follow submodules into folders of the machine, unless it is told to.
+    allowed = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "protocol.file.allow",
+        "GIT_CONFIG_VALUE_0": "always",
+    }
+    environ = {**workshop.environ, **allowed}
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part/__init__.py").write_text("PART = 1\n")
+    part = repository(tmp_path / "part", environ)
+    project(tmp_path / "repo", "lib")
+    remote = repository(tmp_path / "repo", environ)
+    git(remote, environ, "submodule", "--quiet", "add", part.as_uri(), "src/lib/part")
+    commit(remote, environ)
+    workshop.write({"src/requirements.txt": f"git+{remote.as_uri()}@main\n"})
+    workshop.declare({"api": {}})
+    assert workshop.build(environ=allowed)["api"]["lib/part/__init__.py"] == b"PART = 1\n"
+    (refused,) = workshop.fail(environ={"LAMBDA_BUNDLE_CACHE": str(tmp_path / "another cache")})
+    assert refused.code is Code.COMMAND_FAILED
+    assert "git ended with exit code" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "reference"),
+    [
+        ("git+ssh://git@example.org/team/lib.git@v1", "ssh://git@example.org/team/lib.git", "v1"),
+        ("git+https://me:pw@example.org/lib.git@a%2Fb", "https://example.org/lib.git", "a/b"),
+        ("git+https://example.org/lib.git", "https://example.org/lib.git", None),
+    ],
+)
+def test_addresses_of_repositories(text: str, url: str, reference: str | None) -> None:
+    found = Repository.parse(text)
+    assert (found.url, found.reference, found.credentials is None) == (url, reference, "me:pw" not in text)
+
+
+def test_no_address_of_a_repository() -> None:
+    with pytest.raises(BundleError) as caught:
+        Repository.parse("git+me:Qx0secret@host")
+    (problem,) = caught.value.problems
+    assert problem.code is Code.INVALID_REQUIREMENT
+    assert problem.message == "****@host is not the address of a git repository"
 
 
 def test_commit_needs_no_remote_twice(workshop: Workshop, tmp_path: Path) -> None:

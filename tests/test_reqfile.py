@@ -619,6 +619,15 @@ WITH_CREDENTIALS = st.sampled_from(
         "a @ https://me:{}@example.com/a-1-py3-none-any.whl --hash=sha256:x",
         "a @ https://me:{}@example.com/b-1-py3-none-any.whl; x",
         "pip install ://me:{}@example.com a",
+        "git+me:{}@example.com/a.git",
+        "a @ git+me:{}@example.com/a.git",
+        "git+https:/me:{}@example.com/a.git",
+        "git+https//me:{}@example.com/a.git",
+        "a@me:{}@example.com",
+        "me:{}@example.com/a",
+        "https//me:{}@example.com/a.whl",
+        "https//me:{}@example.com/a-1-py3-none-any.whl",
+        "-r https//me:{}@example.com/a.txt",
     ]
 )
 
