@@ -6,6 +6,7 @@ the configuration of the backend. Where several name indexes to ask besides, all
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from lambda_bundle.indexes import Index, expand, passwords
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import mask
 from lambda_bundle.registries import Configurations, Registries
+from lambda_bundle.reqlines import mask_url
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Options, Requirements
 
@@ -104,13 +106,25 @@ def with_index(wanted: Requirements, index: Index, *, root: Path, environ: Mappi
 
 
 def _check(options: Options) -> None:
-    """Raise `BundleError` for addresses that no backend could understand: they would tell parts of them."""
+    """Raise `BundleError` for addresses that no backend could understand: they would tell parts of them.
+
+    And for folders that do not exist, which pip passes over.
+    """
     urls = [options.index_url or "", *options.extra_index_urls, *options.find_links]
     problems = [
         Problem(code=Code.INVALID_REQUIREMENT, message=f"{mask(url)} {fault}", hint=hint)
         for url in urls
         if "://" in url
         for fault, hint in _faults(url)
+    ]
+    problems += [
+        Problem(
+            code=Code.REQUIREMENTS_MISSING,
+            message=f"{mask_url(link)} does not exist",
+            hint="it is named with --find-links: a path is relative to the file that it stands in",
+        )
+        for link in options.find_links
+        if "://" not in link and not os.path.exists(link)  # noqa: PTH110 - pathlib raises where a name is too long
     ]
     if problems:
         raise BundleError(*problems)

@@ -161,6 +161,18 @@ def allowed_hashes(wanted: Requirements) -> dict[str, tuple[str, ...]]:
     return allowed
 
 
+def no_links(output: str) -> BundleError:
+    """The error for a folder of wheels that cannot be read; the backend's output names it."""
+    return BundleError(
+        Problem(
+            code=Code.REQUIREMENTS_MISSING,
+            message="a folder with wheels cannot be read",
+            hint="correct UV_FIND_LINKS: paths in it are relative to the folder that you are in",
+            detail=output,
+        )
+    )
+
+
 def hash_missing(needed: Iterable[str]) -> BundleError:
     """The error for packages without a hash where every package must be listed with some, as in pip."""
     return BundleError(

@@ -14,7 +14,7 @@ import tomli
 from packaging.version import Version
 
 from lambda_bundle.errors import BundleError, Where
-from lambda_bundle.installers import mismatch, offline, unauthorized, unreachable
+from lambda_bundle.installers import mismatch, no_links, offline, unauthorized, unreachable
 from lambda_bundle.lock import Candidates, Source, Wheel, wheel_file
 from lambda_bundle.process import Completed
 from lambda_bundle.wanted import Requirements
@@ -114,6 +114,8 @@ def failure(completed: Completed, wanted: Requirements) -> BundleError:
         return unauthorized(output)
     if match := re.search(r"Hash mismatch for `(?P<name>[\w.-]+)", output):
         return mismatch(match["name"], wanted, output)
+    if "Failed to read `--find-links` directory" in output:
+        return no_links(output)
     if re.search(r"Failed to fetch|error sending request|dns error|HTTP status", output):
         return unreachable(output)
     return completed.failure("uv")

@@ -239,6 +239,22 @@ def test_addresses_that_cannot_be_understood_are_told_without_them(
     assert "****@" in problem.message
 
 
+def test_folder_of_the_requirements_that_is_not_there(tmp_path: Path) -> None:
+    """pip would go on without it, and say so in a place where nobody looks."""
+    (tmp_path / "wheels").mkdir()
+    lines = (
+        f"--find-links wheels\n--find-links https:me:{SECRET}@h/x\n--find-links {tmp_path / 'gone'}\nsix\n"
+    )
+    with pytest.raises(BundleError) as caught:
+        with_index(wanted(tmp_path, lines), NO_INDEX, root=tmp_path, environ={})
+    problems = caught.value.problems
+    assert {problem.code for problem in problems} == {Code.REQUIREMENTS_MISSING}
+    assert [problem.message for problem in problems] == [
+        f"{tmp_path}/****@h/x does not exist",
+        f"{tmp_path / 'gone'} does not exist",
+    ]
+
+
 # --- the environment
 
 

@@ -522,6 +522,14 @@ def test_command_that_fails(backend: str, bench: Workbench) -> None:
     assert "nonsense" in problem.detail
 
 
+def test_folder_of_the_environment_that_is_not_there(bench: Workbench) -> None:
+    bench.environ["UV_FIND_LINKS"] = str(bench.folder / "nowhere")
+    problem = bench.problem("uv", "six==1.0\n", PY311)
+    assert problem.code is Code.REQUIREMENTS_MISSING
+    assert "nowhere" in (problem.detail or "")
+    assert "UV_FIND_LINKS" in (problem.hint or "")
+
+
 def test_sources_that_a_distribution_requires_by_url(wheelhouse: Wheelhouse, bench: Workbench) -> None:
     """pip would build them, --only-binary or not; uv refuses every URL that is not asked for directly."""
     sources = wheelhouse.sdist("sources", tools=True).rename(bench.folder / "sources-1.0.tar.gz")
