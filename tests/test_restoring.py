@@ -181,7 +181,8 @@ def test_what_is_asked_for_besides(workshop: Workshop, wheelhouse: Wheelhouse) -
 
 def test_layers_that_carry_something_else_by_now(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
     workshop.write({"common/requirements.txt": "pure\n"})
-    workshop.declare({"api": {"layers": ["common"]}}, {"common": {"entry": "common"}})
+    both = {"api": {"layers": ["common"]}, "other": {"layers": ["common"]}}
+    workshop.declare(both, {"common": {"entry": "common"}})
     workshop.bundle(force=False)
     before = gone(workshop)
     cut_off(workshop)
