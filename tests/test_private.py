@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -173,6 +174,32 @@ def test_netrc(private: Private) -> None:
     netrc.chmod(0o600)
     private.declare(f'[index]\nurl = "{at(private.host)}"', {"api": "top\n"})
     assert private.built(NETRC=str(netrc)) == BOTH
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the keyring of this test is a shell script")
+def test_keyring(private: Private) -> None:
+    """A command that is asked for the password of a user: the name stands in the address."""
+    program = private.root / "bin/keyring"
+    program.parent.mkdir()
+    pair = json.dumps({"username": USER, "password": PASSWORD})
+    program.write_text(
+        f"""#!/bin/sh
+        echo "$*" >> "{private.root}/asked"
+        case "$*" in
+            "get "*" {USER}") echo '{PASSWORD}';;
+            "--mode=creds --output=json get "*" {USER}") echo '{pair}';;
+            *) exit 1;;
+        esac
+        """
+    )
+    program.chmod(0o755)
+    path = f"{program.parent}{os.pathsep}{private.environ['PATH']}"
+    provider = {"UV_KEYRING_PROVIDER": "subprocess", "PIP_KEYRING_PROVIDER": "subprocess"}
+    private.declare(f'[index]\nurl = "{at(private.host, f"{USER}@")}"', {"api": "top\n"})
+    assert private.built(PATH=path, **provider) == BOTH
+    asked = (private.root / "asked").read_text().splitlines()
+    assert all(private.host in line and line.endswith(f" {USER}") for line in asked)
+    assert private.bundle("--force", "--upgrade", PATH=path).code == 1  # nobody asks it unless told to
 
 
 def test_variables_of_the_backends(private: Private) -> None:
