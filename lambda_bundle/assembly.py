@@ -27,7 +27,7 @@ from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, silence, strictly
-from lambda_bundle.freshness import Freshness, Inputs, Known
+from lambda_bundle.freshness import Freshness, Known
 from lambda_bundle.hygiene import zipped
 from lambda_bundle.installed import refresh_records
 from lambda_bundle.installers import Work
@@ -39,6 +39,7 @@ from lambda_bundle.orders import Order
 from lambda_bundle.process import Children
 from lambda_bundle.processes import Processes
 from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
+from lambda_bundle.records import Inputs
 from lambda_bundle.registries import Configurations
 from lambda_bundle.requirements import gather
 from lambda_bundle.result import Archived, Artifact, Progress

@@ -7,16 +7,13 @@ was is not read again, unless the stamp is so recent that a later change might b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import lru_cache
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,44 +21,16 @@ from deflate import __version__ as deflate_version
 
 from lambda_bundle import __version__
 from lambda_bundle.cache import Cache
-from lambda_bundle.entries import artifact_name
 from lambda_bundle.errors import BundleError, Problem
-from lambda_bundle.indexes import Address
 from lambda_bundle.jobs import Job
-from lambda_bundle.lock import Wheel
 from lambda_bundle.manifest import row
-from lambda_bundle.result import Archived, Artifact, Result
-from lambda_bundle.stamps import Seen, Stamp, is_settled, look, stamp, stamp_all
-from lambda_bundle.variables import choosing, rooted
+from lambda_bundle.records import Inputs, artifact_of, by_folder, document, files_of, place_of, standing
+from lambda_bundle.result import Artifact, Result
+from lambda_bundle.settings import chosen, differences, digest_of, settings_of
+from lambda_bundle.stamps import Seen, Stamp, is_settled, look, stamp
 
 KIND = "builds"
 _UNKNOWN = "nothing is known of its last build"
-_APART = frozenset({"name", "root", "ignore", "output", "warnings", "target", "timeout"})
-"""What a job holds that does not change its artifact, or is told in another way."""
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-_SETTINGS = tuple(one.name for one in fields(Job) if one.name not in _APART)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What went into an artifact, besides the settings of its job."""
-
-    sources: Mapping[str, Seen] = field(default_factory=dict)
-    """By path in the entry."""
-    folders: Mapping[str, Stamp] = field(default_factory=dict)
-    """Every folder of the entry that was looked through; absolute."""
-    others: Mapping[str, Seen] = field(default_factory=dict)
-    """What else was read; absolute."""
-    projects: Mapping[str, str] = field(default_factory=dict)
-    """The digest of each local project that was built, by its folder; absolute."""
-    absent: tuple[str, ...] = ()
-    """What was looked for in vain; absolute. It would change what is built."""
-    layers: Mapping[str, Sequence[Wheel]] = field(default_factory=dict)
-    """What the layers of a function carry, by their names."""
-    pinned: bool = False
-    """Whether locks say all that is installed, in its layers too."""
-    packs: tuple[str, ...] | None = None
-    """The packs in the cache that make the zip, with the sources; None where it is made of something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +80,7 @@ class Freshness:
 
     def __init__(self, cache: Cache, environ: Mapping[str, str]) -> None:
         self._cache = cache
-        self._environment = dict(_masked(environ))
+        self._environment = dict(chosen(environ))
         self._began = time.time_ns()
         self._lacking: dict[tuple[str, str], bool] = {}
         self._layers: dict[str, list[list[str | None]] | None] = {}
@@ -121,10 +90,10 @@ class Freshness:
         """Whether a job's artifact is up to date; `rows` are those of the manifest."""
         try:
             record = self._cache.read(self._path(job))
-            artifact = _artifact(record["artifact"])
+            artifact = artifact_of(record["artifact"])
             judge = _Judge(job, record, artifact, self._began)
             settings = self._settings(job)
-            if record["settings"] != settings and (told := [*_differences(record["settings"], settings)]):
+            if record["settings"] != settings and (told := [*differences(record["settings"], settings)]):
                 return Verdict(reasons=tuple(told))
             changed = [*judge.sources(), *judge.others(self._is_there), *judge.layers(rows)]
             changed += judge.projects()
@@ -150,7 +119,7 @@ class Freshness:
 
     def restored(self, job: Job, recipe: Recipe) -> None:
         """Remember that an artifact is there again, as it was built."""
-        self._write(job, {**recipe.record, "stands": _standing(_place(job))})
+        self._write(job, {**recipe.record, "stands": standing(place_of(job))})
 
     def record(self, result: Result, artifact: Artifact, inputs: Inputs) -> None:
         """Remember what was built, and from what."""
@@ -162,12 +131,12 @@ class Freshness:
             "folders": {path: self._settled(one) for path, one in inputs.folders.items()},
             "others": {path: self._seen(seen) for path, seen in inputs.others.items()},
             "projects": dict(inputs.projects),
-            "absent": _by_folder(inputs.absent),
-            "layers": {name: _files_of(wheels) for name, wheels in inputs.layers.items()},
+            "absent": by_folder(inputs.absent),
+            "layers": {name: files_of(wheels) for name, wheels in inputs.layers.items()},
             "pinned": inputs.pinned,
             "packs": inputs.packs,
-            "stands": _standing(_place(job)),
-            "artifact": _document(artifact),
+            "stands": standing(place_of(job)),
+            "artifact": document(artifact),
             "warnings": [asdict(problem) for problem in own],
         }
         self._write(job, record)
@@ -179,12 +148,12 @@ class Freshness:
 
     def _settings(self, job: Job) -> dict[str, Any]:
         compression = {"lambda-bundle": __version__, "libdeflate": deflate_version}
-        return {**compression, **settings(job), "environment": self._environment}
+        return {**compression, **settings_of(job), "environment": self._environment}
 
     def _is_there(self, folder: str, name: str) -> bool:
         place = folder, name
         if place not in self._lacking:
-            self._lacking[place] = os.path.lexists(os.path.join(folder, name))  # noqa: PTH118 - as above
+            self._lacking[place] = os.path.lexists(os.path.join(folder, name))  # noqa: PTH118 - a Path for each of thousands is slow
         return self._lacking[place]
 
     def _carried(self, layer: Job) -> list[list[str | None]] | None:
@@ -192,8 +161,8 @@ class Freshness:
         if layer.name not in self._layers:
             self._layers[layer.name] = None
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                told = _artifact(self._cache.read(self._path(layer))["artifact"])
-                self._layers[layer.name] = _files_of(told.wheels)
+                told = artifact_of(self._cache.read(self._path(layer))["artifact"])
+                self._layers[layer.name] = files_of(told.wheels)
         return self._layers[layer.name]
 
     def _settled(self, one: Stamp) -> list[int] | None:
@@ -205,7 +174,7 @@ class Freshness:
     def _path(self, job: Job) -> str:
         place = str(job.root), str(job.output)
         if place not in self._folders:
-            self._folders[place] = str(self._cache.path(KIND, _digest(json.dumps(place))[:32]))
+            self._folders[place] = str(self._cache.path(KIND, digest_of(json.dumps(place))[:32]))
         return f"{self._folders[place]}/{job.name}.json"
 
     def _write(self, job: Job, record: Mapping[str, Any]) -> None:
@@ -229,7 +198,7 @@ class _Judge:
     def artifact(self, listed: Mapping[str, Any] | None) -> Iterator[str]:
         """What became of the artifact."""
         job = self._job
-        found = _standing(_place(job))
+        found = standing(place_of(job))
         if found is None:
             yield f"{job.output.name}/{job.artifact.name} is missing"
         elif found != self._record["stands"] and not self._is_restored(found):
@@ -356,51 +325,6 @@ class _Judge:
         return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else path
 
 
-def settings(job: Job) -> dict[str, Any]:
-    """What a job says of its artifact, by the words of bundles.toml; no absolute path is in it."""
-    target = job.target
-    told: dict[str, Any] = {"runtime": target.runtime, "arch": target.arch, "tags": list(target.tags)}
-    for name in _SETTINGS:
-        told[name] = _plain(getattr(job, name))
-    told |= told.pop("selection")
-    told["ignore"] = [str(entry) for entry in job.ignore]
-    told["env"] = {name: _digest(value) for name, value in job.env}
-    return told
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON gives it back."""
-    if value.__class__ in _SCALARS:
-        return value
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value] if value else []
-    if isinstance(value, Address):
-        return value.text  # on which line it stands is no matter
-    if isinstance(value, Job):
-        return settings(value)
-    return {name: _plain(getattr(value, name)) for name in _names(value.__class__)}
-
-
-@lru_cache
-def _names(kind: Any) -> tuple[str, ...]:
-    """The names of the fields of a dataclass; `fields` is slow for each of 1,000 jobs."""
-    return tuple(one.name for one in fields(kind))
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    for key in dict.fromkeys((*now, *before)):
-        old, new = before.get(key), now.get(key)
-        name = key if above in {"", "environment"} else f"{above}.{key}"
-        if old == new:
-            continue
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, name)
-        elif above or isinstance(old, list | dict) or isinstance(new, list | dict):
-            yield f"{name} changed"
-        else:
-            yield f"{name} {old or 'none'} → {new or 'none'}"
-
-
 def _seen(one: Sequence[int], mode: int, sha256: str) -> Seen:
     """A file as a record has it."""
     return Seen(_stamp(*one), mode, sha256)
@@ -415,73 +339,3 @@ def _same_folder(path: str, before: list[int] | None) -> bool:
         return before is not None and list(stamp(path)) == before
     except OSError:
         return False
-
-
-def _place(job: Job) -> str:
-    """The path of the artifact."""
-    return f"{job.output}/{artifact_name(job.name, job.format)}"
-
-
-def _standing(artifact: str) -> list[int] | str | None:
-    """What tells of an artifact whether somebody has changed it: a stamp of a file, a digest of a folder's.
-
-    None where there is none.
-    """
-    with suppress(FileNotFoundError, NotADirectoryError):
-        if stat.S_ISDIR(os.stat(artifact).st_mode):  # noqa: PTH116 - as above
-            return stamp_all(artifact)
-        return list(stamp(artifact))
-    return None
-
-
-def _by_folder(paths: Iterable[str]) -> dict[str, list[str]]:
-    """The names of what is in each folder."""
-    found: dict[str, list[str]] = {}
-    for folder, name in map(os.path.split, paths):
-        found.setdefault(folder, []).append(name)
-    return found
-
-
-def _files_of(wheels: Sequence[Wheel]) -> list[list[str | None]]:
-    return [[wheel.filename, wheel.sha256] for wheel in wheels]
-
-
-def _document(artifact: Artifact) -> dict[str, Any]:
-    """An artifact as a record holds it; a URL may hold a credential, and is left out."""
-    return {
-        "archived": asdict(artifact.archived),
-        "wheels": list(map(_told, artifact.wheels)),
-        "digest": artifact.digest,
-        "runtimes": dict(artifact.runtimes),
-        "left_out": list(map(_told, artifact.left_out)),
-    }
-
-
-def _told(wheel: Wheel) -> list[str | None]:
-    return [wheel.name, wheel.version, wheel.filename, wheel.sha256, *wheel.hashes]
-
-
-def _artifact(told: dict[str, Any]) -> Artifact:
-    wheels, left_out = (tuple(_wheel(*one) for one in told[key]) for key in ("wheels", "left_out"))
-    archived = Archived(**told["archived"])
-    return Artifact(**{**told, "archived": archived, "wheels": wheels, "left_out": left_out})
-
-
-@lru_cache(4096)
-def _wheel(name: str, version: str, filename: str, sha256: str | None, *hashes: str) -> Wheel:
-    """Many functions have the same wheels: each is made once."""
-    return Wheel(name=name, version=version, filename=filename, url="", sha256=sha256, hashes=hashes)
-
-
-def _masked(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The digests of the variables that tell the installers what to choose, without their credentials."""
-    names = choosing(environ)
-    if names:
-        from lambda_bundle.process import mask  # noqa: PLC0415 - most environments have none of them
-
-        meant = rooted(environ)
-        yield from ((name, _digest(mask(meant[name]))) for name in names)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

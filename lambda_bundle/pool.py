@@ -18,10 +18,11 @@ from lambda_bundle.assembly import Assembly, Output, Run
 from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Problem, strictly
-from lambda_bundle.freshness import Freshness, Inputs, Known
+from lambda_bundle.freshness import Freshness, Known
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import Children, Stopped, attended
 from lambda_bundle.processes import Processes, cpus
+from lambda_bundle.records import Inputs
 from lambda_bundle.result import Artifact, Locked, Progress, Result, Status
 from lambda_bundle.store import Store
 from lambda_bundle.variables import rooted

@@ -61,7 +61,7 @@ ORDER = [
     # whether they would load
     *("modules", "source", "syntax", "reading", "imports", "closure", "hygiene", "verify", "verdicts"),
     *("unpacked", "inspection"),
-    *("result", "archive", "manifest", "working", "freshness"),
+    *("result", "archive", "manifest", "working", "settings", "records", "freshness"),
     *("restoring", "assembly", "locking", "pool", "pipeline", "clean"),
     # running an artifact
     *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
