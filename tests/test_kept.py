@@ -74,10 +74,12 @@ def entries(workshop: Workshop) -> dict[Path, int]:
     return {path: path.stat().st_ino for path in paths if path.parent.name in {"sets", "trees", "packs"}}
 
 
-def made(workshop: Workshop, *only: str, workers: int = 2) -> dict[str, bytes | tuple[int, bytes]]:
+def made(
+    workshop: Workshop, *only: str, workers: int = 2, force: bool = True
+) -> dict[str, bytes | tuple[int, bytes]]:
     """Every byte and permission of the output of a run into an empty folder."""
     shutil.rmtree(workshop.output, ignore_errors=True)
-    workshop.build(*only, workers=workers)
+    workshop.build(*only, workers=workers, force=force)
     files = sorted(path for path in workshop.output.rglob("*") if path.is_file())
     return {
         str(path.relative_to(workshop.output)): (path.stat().st_mode & 0o777, path.read_bytes())
@@ -96,8 +98,9 @@ def test_warm_cold_and_deleted(workshop: Workshop) -> None:
     kept = entries(workshop)
     assert {path.parent.name for path in kept} == {"sets", "trees", "packs"}
     for workers in (1, 4):
-        assert made(workshop, workers=workers) == cold, f"warm, {workers} at once"
-        assert entries(workshop) == kept, "a warm run installs and compresses nothing"
+        for force in (True, False):
+            assert made(workshop, workers=workers, force=force) == cold, f"warm, {workers} at once"
+            assert entries(workshop) == kept, "a warm run installs and compresses nothing"
     shutil.rmtree(cache(workshop).root)
     assert made(workshop, workers=4) == cold, "deleted"
     shutil.rmtree(cache(workshop).folder / "packs")
