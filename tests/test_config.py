@@ -396,6 +396,11 @@ runs on arm64; another layer
         A = "\\u0000" #! INVALID_VALUE functions.api.env.A; NUL
         "" = "x" #! INVALID_VALUE functions.api.env.""; "" cannot be the name of an environment variable
         "A=B" = "x" #! INVALID_VALUE functions.api.env."A=B"; "A=B" cannot be the name""",
+    "packages and files": f"""{DEFAULTS}{API}
+        skip = ["fine", "a b"] #! INVALID_VALUE functions.api.skip[1]; "a b" cannot be the name of a package
+        sdists = ["six==1"] #! INVALID_VALUE functions.api.sdists[0]; "six==1" cannot be the name of a package
+        package = "x y" #! INVALID_VALUE functions.api.package; "x y" cannot be the name of a package
+        requirements = " " #! INVALID_VALUE functions.api.requirements; " " cannot be the path of a file""",
     # names
     "names": f"""{DEFAULTS}
         [functions."my func"] #! INVALID_VALUE functions."my func"; cannot be the name; use letters

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -305,6 +306,22 @@ def test_archive(backend: str, workshop: Workshop, tmp_path: Path) -> None:
     (problem,) = workshop.fail()
     assert problem.code is Code.HASH_MISMATCH
     assert problem.message.startswith("lib-1.0.tar.gz cannot be built: the archive does not have the hash")
+
+
+def test_zip_archive(workshop: Workshop, tmp_path: Path) -> None:
+    """As GitHub has them; some tools leave times in there that no wheel can hold."""
+    folder = project(tmp_path / "lib")
+    with zipfile.ZipFile(workshop.root / "lib.zip", "w") as packed:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            packed.writestr(f"lib-main/{file.relative_to(folder).as_posix()}", file.read_bytes())
+    workshop.write({"src/requirements.txt": "../lib.zip\n"})
+    workshop.declare({"api": {}})
+    assert "lib/__init__.py" in workshop.build()["api"]
+    broken = bytearray((workshop.root / "lib.zip").read_bytes())
+    broken[60:90] = bytes(30)
+    (workshop.root / "lib.zip").write_bytes(broken)
+    (problem,) = workshop.fail()
+    assert problem.message.startswith("lib.zip cannot be built: the archive cannot be unpacked")
 
 
 def test_archive_with_a_project_below(workshop: Workshop, tmp_path: Path) -> None:

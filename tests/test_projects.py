@@ -209,6 +209,18 @@ def test_requirements_that_are_not_there(place: Place) -> None:
     assert (one.code, one.where.file) == (Code.REQUIREMENTS_MISSING, "locks/prod.txt")
 
 
+def test_requirements_that_name_what_is_locked(place: Place) -> None:
+    """A Pipfile, or a pyproject.toml with `packaging`, stands for the lock beside it."""
+    write(place.entry, "", "deep/Pipfile")
+    lock = write(place.entry, "", "deep/Pipfile.lock")
+    assert found(original(place), requirements="deep/Pipfile") == ("pipenv", lock)
+    write(place.entry, "[project]", "pyproject.toml")
+    lock = write(place.entry, "", "pdm.lock")
+    assert found(original(place), requirements="pyproject.toml", packaging="pdm") == ("pdm", lock)
+    one = problem(original(place), requirements="pyproject.toml", packaging="poetry")
+    assert (one.code, one.where.file) == (Code.LOCK_MISSING, "services/api/pyproject.toml")
+
+
 def test_packaging_and_requirements_must_agree(place: Place) -> None:
     write(place.entry, "", "pylock.toml")
     one = problem(original(place), requirements="pylock.toml", packaging="uv")
