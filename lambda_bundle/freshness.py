@@ -158,12 +158,13 @@ class Freshness:
 
     def _carried(self, layer: Job) -> list[list[str | None]] | None:
         """What a layer carried when it was built last; None where nobody knows."""
-        if layer.name not in self._layers:
-            self._layers[layer.name] = None
+        path = self._path(layer)
+        if path not in self._layers:
+            self._layers[path] = None
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                told = artifact_of(self._cache.read(self._path(layer))["artifact"])
-                self._layers[layer.name] = files_of(told.wheels)
-        return self._layers[layer.name]
+                told = artifact_of(self._cache.read(path)["artifact"])
+                self._layers[path] = files_of(told.wheels)
+        return self._layers[path]
 
     def _settled(self, one: Stamp) -> list[int] | None:
         return list(one) if is_settled(one, self._began) else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ def restore(
             outputs = dict.fromkeys(job.output for job, _ in wanted.values())
             folders = {output: beside_artifacts(stack, output) for output in outputs}
             pool = stack.enter_context(ThreadPoolExecutor(workers or cpus()))
-            run = _Run(cache, freshness, listed, progress, children, folders, Once(pool))
+            names = {output: manifest.paths(listed[output]) for output in outputs}
+            run = _Run(cache, freshness, names, progress, children, folders, Once(pool))
             for _, recipe in wanted.values():  # before all zips: these wait for them in the same pool
                 for name in recipe.packs:
                     run.begin(name)
@@ -70,7 +72,8 @@ class _Run:
 
     cache: Cache
     freshness: Freshness
-    listed: Mapping[Path, Mapping[str, Any]]
+    listed: Mapping[Path, AbstractSet[str]]
+    """What the manifest of each output folder lists."""
     progress: Progress
     children: Children
     folders: Mapping[Path, Path]
@@ -96,7 +99,7 @@ class _Run:
             archived = archive.write_zip(own, temporary, packs=packs, check=self.children.check)
             if archived != recipe.artifact.archived:
                 return None
-            stale = manifest.replaced(job, manifest.paths(self.listed[job.output]))
+            stale = manifest.replaced(job, self.listed[job.output])
             archive.publish(temporary, job.artifact, stale=stale)
         except (OSError, BundleError, Stopped):
             return None
