@@ -26,7 +26,7 @@ from lambda_bundle.jobs import Job
 from lambda_bundle.manifest import row
 from lambda_bundle.records import Inputs, artifact_of, by_folder, document, files_of, place_of, standing
 from lambda_bundle.result import Artifact, Result
-from lambda_bundle.settings import chosen, differences, digest_of, settings_of
+from lambda_bundle.settings import differences, digest_of, environment_of, settings_of
 from lambda_bundle.stamps import Seen, Stamp, is_settled, look, stamp
 
 KIND = "builds"
@@ -80,7 +80,7 @@ class Freshness:
 
     def __init__(self, cache: Cache, environ: Mapping[str, str]) -> None:
         self._cache = cache
-        self._environment = dict(chosen(environ))
+        self._environment = environment_of(environ)
         self._began = time.time_ns()
         self._lacking: dict[tuple[str, str], bool] = {}
         self._layers: dict[str, list[list[str | None]] | None] = {}

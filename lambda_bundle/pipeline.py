@@ -54,7 +54,7 @@ def bundle(
         _asked(job, verdict, upgrade=upgrade, strict=strict, locked=locked)
         for job, verdict in zip(jobs, verdicts, strict=True)
     ]
-    results = _Results(jobs, verdicts, progress, known)
+    results = _Results(verdicts, progress, known)
     for number, (job, verdict) in enumerate(zip(jobs, verdicts, strict=True)):
         if not verdict.reasons:
             result = Result(job=job, status="fresh", artifact=verdict.artifact, problems=job.warnings)
@@ -71,23 +71,19 @@ def bundle(
     if recipes:
         from lambda_bundle.restoring import restore  # noqa: PLC0415
 
-        try:
-            restore(
-                recipes,
-                cache=cache,
-                freshness=freshness,
-                listed=listed,
-                workers=workers,
-                children=children,
-                progress=progress,
-                restored=results.hear,
-            )
-        except BaseException:  # whatever happens, the manifest tells what is there
-            results.write_manifests()
-            raise
+        restore(
+            recipes,
+            cache=cache,
+            freshness=freshness,
+            listed=listed,
+            workers=workers,
+            children=children,
+            progress=progress,
+            restored=results.hear,
+            ended=results.write_manifests,
+        )
     stale = results.lacking
     if not stale:
-        results.write_manifests()
         return results.in_order()
     from lambda_bundle.pool import build  # noqa: PLC0415
 
@@ -111,21 +107,14 @@ def bundle(
 class _Results:
     """What became of the jobs so far."""
 
-    def __init__(
-        self,
-        jobs: Sequence[Job],
-        verdicts: Sequence[Verdict],
-        progress: Progress,
-        known: Sequence[str] | None,
-    ) -> None:
+    def __init__(self, verdicts: Sequence[Verdict], progress: Progress, known: Sequence[str] | None) -> None:
         self._verdicts, self._progress, self._known = verdicts, progress, known
         self._ended: dict[int, Result] = {}
-        self._count = len(jobs)
 
     @property
     def lacking(self) -> list[int]:
         """The jobs that have not ended."""
-        return [number for number in range(self._count) if number not in self._ended]
+        return [number for number in range(len(self._verdicts)) if number not in self._ended]
 
     def hear(self, number: int, result: Result) -> None:
         """A job has ended without a build: it has the same to say as the last one had."""

@@ -39,16 +39,19 @@ def restore(
     children: Children,
     progress: Progress,
     restored: Callable[[int, Result], None],
+    ended: Callable[[], None],
 ) -> None:
     """Write every zip that can be, at most `workers` at once (None: one for each CPU).
 
     `listed` holds the rows of the manifest in each output folder. `restored` hears of each zip that is in its
-    place, by the number of its job. Raises `BundleError` where an output folder cannot be written, and
-    `KeyboardInterrupt` when interrupted, with `children` stopped and nothing half-written.
+    place, by the number of its job, and `ended` when no more come, whatever becomes of the run. Raises
+    `BundleError` where an output folder cannot be written, and `KeyboardInterrupt` when interrupted, with
+    `children` stopped and nothing half-written.
     """
 
     def work() -> None:
         with ExitStack() as stack:
+            stack.callback(ended)
             outputs = dict.fromkeys(job.output for job, _ in wanted.values())
             folders = {output: beside_artifacts(stack, output) for output in outputs}
             pool = stack.enter_context(ThreadPoolExecutor(workers or cpus()))

@@ -43,14 +43,15 @@ def _plain(value: Any) -> Any:
     return {name: _plain(getattr(value, name)) for name in _names(value.__class__)}
 
 
-def chosen(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def environment_of(environ: Mapping[str, str]) -> dict[str, str]:
     """The digests of the variables that tell the installers what to choose, without their credentials."""
     names = choosing(environ)
-    if names:
-        from lambda_bundle.process import mask  # noqa: PLC0415 - most environments have none of them
+    if not names:
+        return {}
+    from lambda_bundle.process import mask  # noqa: PLC0415 - most environments have none of them
 
-        meant = rooted(environ)
-        yield from ((name, digest_of(mask(meant[name]))) for name in names)
+    meant = rooted(environ)
+    return {name: digest_of(mask(meant[name])) for name in names}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> Iterator[str]:
