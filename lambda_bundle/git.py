@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.installers import Work, offline
 from lambda_bundle.process import Completed, mask
-from lambda_bundle.reqlines import mask_url
+from lambda_bundle.reqlines import ADDRESS_HINT, mask_url
 from lambda_bundle.wanted import NO_REQUIREMENTS
 
 _URL = re.compile(
@@ -42,8 +42,7 @@ class Repository:
         match = _URL.fullmatch(text)
         if match is None:
             message = f"{mask_url(text)} is not the address of a git repository"
-            hint = "write git+https://host/path@reference"
-            raise BundleError(Problem(code=Code.INVALID_REQUIREMENT, message=message, hint=hint))
+            raise BundleError(Problem(code=Code.INVALID_REQUIREMENT, message=message, hint=ADDRESS_HINT))
         bare = f"{match['scheme']}://{match['rest']}"
         reference = unquote(match["ref"]) if match["ref"] else None
         if not match["user"]:

@@ -22,6 +22,7 @@ from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.indexes import secret_values
 from lambda_bundle.lock import Source
 from lambda_bundle.reqlines import (
+    ADDRESS_HINT,
     OF_ONE,
     Line,
     checked_hash,
@@ -99,7 +100,6 @@ _URL_HASH = re.compile(r"[#&](sha256|sha384|sha512)=([^&]*)")
 _PIN = re.compile(r"={2,3}[^,*]+")
 _PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s]+)@")
 
-_ADDRESS_HINT = "write git+https://host/path@reference"
 _GIT_HINT = "write git+ssh://git@host/path@reference"
 _CONSTRAINT_HINT = "a constraint says which versions may be taken: write the project itself as a requirement"
 _NAMED_HINT = 'name what has no wheels in `sdists` of bundles.toml: sdists = ["name"]'
@@ -171,7 +171,7 @@ class _Reader:
             passwords = _PASSWORD.findall(text)
             self.secrets.update(filter(None, (*passwords, *map(unquote, passwords))))
             self.secrets.update(secret_values(written, self.environ))
-        else:
+        elif "@" in text:
             self.secrets.update(loose_passwords(text))
         return text
 
@@ -305,7 +305,7 @@ def _repository(line: Line, text: str) -> str:
     if _REPOSITORY.fullmatch(text):
         return f"git{text[3:]}"
     if text.lower().startswith("git+") and "://" not in text:
-        raise line.invalid("is not the address of a git repository", _ADDRESS_HINT)
+        raise line.invalid("is not the address of a git repository", ADDRESS_HINT)
     raise line.source("is of a kind that cannot be fetched: of version control systems, only git")
 
 

@@ -17,10 +17,10 @@ from lambda_bundle.process import mask
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
-# User and password (the second way, with a slash in the password), and a query, where signed URLs have a key.
-_SECRET = re.compile(r"(?<=://)(?:[^/\s]*|[^/\s:]*:(?!\d+/)\S*)(?=@)|(?<=\?)[^\s#]+")
-_PAIR = re.compile(r"""(?<![^\s+=/@"'(])[^\s:@/\\"']+:(?P<password>[^\s@/\\"']+)(?=@)""")
-"""What looks like user:password@ where no scheme is before it, or half of one, as in git+me:password@host."""
+_QUERY = re.compile(r"(?<=\?)[^\s#]+")
+"""The query of a URL: signed ones have a key there, by whatever name."""
+_WORD = re.compile(r"""[^\s@/\\"']+""")
+"""What stands between the characters at which the parts of a URL end, except those within user:password."""
 
 _ALIASES = {
     "-i": "--index-url",
@@ -46,6 +46,7 @@ _REFUSED = {
     "--only-final": "leave it out: without --pre, a pre-release is taken only where it is asked for",
 }
 
+ADDRESS_HINT = "write git+https://host/path@reference"
 _SOURCE_HINT = "name a folder, a source archive or a git repository (git+https://…), or a wheel of it"
 
 
@@ -82,16 +83,29 @@ def error_at(code: Code, message: str, where: Where, hint: str | None = None) ->
 
 
 def mask_url(text: str) -> str:
-    """The text without what stands in its URLs as user, password and query, variables or not.
+    """The text without the credentials and queries of its URLs, variables or not, and of what may be one.
 
-    So it is with what was meant to be one: a requirement that means nothing is shown.
+    `mask` does for output of commands: there, a name with a colon most often is no user with a password.
     """
-    return _PAIR.sub("****", mask(_SECRET.sub("****", text)))
+    return _WORD.sub(_without_pair, mask(_QUERY.sub("****", text)))
 
 
 def loose_passwords(text: str) -> Iterator[str]:
-    """The passwords in what only looks like a URL."""
-    return (match["password"] for match in _PAIR.finditer(text))
+    """The passwords in what may be a URL without its scheme, or with half of one."""
+    return (pair[1] for word in _WORD.finditer(text) if (pair := _pair(word)) is not None)
+
+
+def _pair(word: re.Match[str]) -> tuple[str, str] | None:
+    """User and password that end here, as in git+me:password@host; None where nothing looks like that."""
+    user, _, password = word[0].partition(":")
+    return (user, password) if user and password and word.string.startswith("@", word.end()) else None
+
+
+def _without_pair(word: re.Match[str]) -> str:
+    pair = _pair(word)
+    if pair is None:
+        return word[0]
+    return pair[0][: 1 + max(map(pair[0].rfind, "+=("))] + "****"
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:

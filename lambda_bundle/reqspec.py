@@ -21,7 +21,7 @@ from lambda_bundle.reqlines import Line, mask_url
 URL = re.compile(r"file:|(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # one letter is a drive
 """Where a URL begins; `scheme` is missing in that of a file."""
 VCS = re.compile(r"[a-z]+\+[a-z]+:|(?:git|hg|svn|bzr)\+", re.IGNORECASE)
-"""Where the URL of a repository begins, such as git+https:."""
+"""Where the URL of a repository begins, such as git+https:, or what was meant to be one."""
 _NAMED = re.compile(r"[a-z0-9][a-z0-9._-]*\s*(\[[^\]]*\])?\s*@", re.IGNORECASE)
 _BARE = re.compile(r"[./\\~]|[^<>=!~]*[/\\]|.*\.(whl|zip|tar|tar\.\w+|tgz|tbz|txz|tlz|txt)$", re.IGNORECASE)
 _WHEEL = re.compile(r"(?P<base>.*?(?P<file>[^/\\]*\.whl))(\?[^#]*)?(?P<fragment>#.*)?", re.IGNORECASE)

@@ -421,7 +421,7 @@ def test_no_address_of_a_repository() -> None:
         Repository.parse("git+me:Qx0secret@host")
     (problem,) = caught.value.problems
     assert problem.code is Code.INVALID_REQUIREMENT
-    assert problem.message == "****@host is not the address of a git repository"
+    assert problem.message == "git+****@host is not the address of a git repository"
 
 
 def test_commit_needs_no_remote_twice(workshop: Workshop, tmp_path: Path) -> None:
