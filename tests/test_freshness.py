@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from projects import TASKS, Project, functions
 from wheelhouse import Wheelhouse
 from workbench import uv_and_at_length_pip
-from workshop import Workshop, modes, told
+from workshop import Workshop, modes, one_function, told
 
 from lambda_bundle import Result, report
 from lambda_bundle.cache import Cache
@@ -31,11 +31,7 @@ HOUR = 3600 * 10**9
 @pytest.fixture
 def workshop(tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse) -> Workshop:
     """A function with a dependency, and one that has none."""
-    wheelhouse.wheel("pure", files={"pure/__init__.py": "1\n"})
-    made = Workshop(tmp_path / "repo", environ)
-    made.write({"src/app.py": HANDLER, "src/requirements.txt": "pure\n", "src/pkg/data.txt": "data\n"})
-    made.declare({"api": {}})
-    return made
+    return one_function(tmp_path / "repo", environ, wheelhouse)
 
 
 def aged(workshop: Workshop) -> Workshop:

@@ -12,31 +12,25 @@ from pathlib import Path
 import pytest
 from loopback import Index, serving
 from wheelhouse import Wheelhouse
-from workshop import Workshop, told, wheels
+from workshop import Workshop, one_function, told, wheels
 
 from lambda_bundle import BundleError, Code, Job, Progress
 from lambda_bundle.cache import KINDS, Cache
 from lambda_bundle.errors import Stage
 from lambda_bundle.freshness import KIND
 
-HANDLER = "import pure\ndef handler(event, context): ...\n"
-
 
 @pytest.fixture
 def workshop(tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse) -> Workshop:
     """A function with a dependency."""
-    wheelhouse.wheel("pure", files={"pure/__init__.py": "1\n"})
-    made = Workshop(tmp_path / "repo", environ)
-    made.write({"src/app.py": HANDLER, "src/requirements.txt": "pure\n", "src/pkg/data.txt": "data\n"})
-    made.declare({"api": {}})
-    return made
+    return one_function(tmp_path / "repo", environ, wheelhouse)
 
 
-def cut_off(workshop: Workshop, *, keep: tuple[str, ...] = (KIND, "packs")) -> None:
-    """From now on nothing can be installed: there are no wheels, and no cache but these kinds of entries."""
+def cut_off(workshop: Workshop) -> None:
+    """From now on nothing can be installed: there are no wheels, and no cache but records and packs."""
     for folder in ("UV_FIND_LINKS", "UV_CACHE_DIR"):
         emptied(Path(workshop.environ[folder]))
-    for kind in set(KINDS) - set(keep):
+    for kind in set(KINDS) - {KIND, "packs"}:
         shutil.rmtree(Cache.of(workshop.environ).folder / kind, ignore_errors=True)
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wheelhouse import Wheelhouse
+
 from lambda_bundle import Problem, Progress, Result, bundle, load, plan
 
 Values = Mapping[str, Any]
@@ -97,6 +99,16 @@ class Workshop:
     def left(self) -> list[str]:
         """What is in the output folder."""
         return sorted(path.name for path in self.output.iterdir())
+
+
+def one_function(root: Path, environ: Mapping[str, str], wheelhouse: Wheelhouse) -> Workshop:
+    """A repository with a function, which has a dependency."""
+    wheelhouse.wheel("pure", files={"pure/__init__.py": "1\n"})
+    made = Workshop(root, environ)
+    handler = "def handler(event, context): ...\n"
+    made.write({"src/app.py": handler, "src/requirements.txt": "pure\n", "src/pkg/data.txt": "data\n"})
+    made.declare({"api": {}})
+    return made
 
 
 def wheels(shop: Workshop, name: str = "api") -> list[tuple[str, str]]:
