@@ -10,40 +10,26 @@ import hashlib
 import json
 import os
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from secrets import token_hex
-
-from packaging.utils import canonicalize_name
 
 from lambda_bundle import access, archive, hooks, limits, manifest
 from lambda_bundle import layers as layering
-from lambda_bundle.backends import Backends
-from lambda_bundle.cache import Cache
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, silence, strictly
-from lambda_bundle.freshness import Freshness, Known
 from lambda_bundle.hygiene import zipped
 from lambda_bundle.installed import refresh_records
-from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Job
-from lambda_bundle.lock import Release
 from lambda_bundle.members import Pack
-from lambda_bundle.once import Once
-from lambda_bundle.orders import Order
-from lambda_bundle.process import Children
-from lambda_bundle.processes import Processes
 from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
 from lambda_bundle.records import Inputs
-from lambda_bundle.registries import Configurations
 from lambda_bundle.requirements import gather
 from lambda_bundle.result import Archived, Artifact, Progress
 from lambda_bundle.sets import is_same
+from lambda_bundle.shared import Run
 from lambda_bundle.stage import (
     HOOK_LEFTOVERS,
     Tree,
@@ -55,117 +41,12 @@ from lambda_bundle.stage import (
     sources_of,
 )
 from lambda_bundle.stamps import Seen, Stamp, look
-from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
 from lambda_bundle.variables import rooted
-from lambda_bundle.verdicts import Verdicts
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
 from lambda_bundle.working import private_folder
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """What a run has for each output folder."""
-
-    folder: Path
-    """For the work, on the same disk as the artifacts: moving them into place is one step."""
-    listed: frozenset[str]
-    """The artifacts that the manifest named when the run began."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What the jobs of one run share."""
-
-    pool: Executor
-    processes: Processes
-    slots: threading.Semaphore
-    """One for each job that may work at a time; those that wait for others have none."""
-    children: Children
-    environ: Mapping[str, str]
-    progress: Progress
-    freshness: Freshness
-    backends: Backends
-    scratch: Path
-    """For the backends' own files."""
-    cache: Cache
-    store: Store
-    verdicts: Verdicts
-    outputs: Mapping[Path, Output]
-    entries: Mapping[Job, Known] = field(default_factory=dict)
-    """What earlier runs know of some entries."""
-    configurations: Configurations = field(default_factory=Configurations)
-    layers: Once = field(default_factory=Once)
-    """What each layer holds."""
-    offline: bool = False
-    """Whether no backend may fetch anything."""
-    strict: bool = False
-    """Warnings count as errors."""
-    locked: bool = False
-    """Whether everything must be pinned by a lock."""
-
-    def stale(self, job: Job) -> tuple[Path, ...]:
-        """What an earlier run left of a job in the other format."""
-        return manifest.replaced(job, self.outputs[job.output].listed)
-
-    def layer(self, assembly: Assembly) -> Contents:
-        """What a layer holds: worked out once in a run, by whichever job needs it first."""
-
-        def contents() -> Contents:
-            with self.slots:
-                return assembly.contents()
-
-        with self.waiting():
-            return self.layers.get("layer", assembly.job, contents)
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """While a job waits, another may work."""
-        self.slots.release()
-        try:
-            yield
-        finally:
-            self.slots.acquire()
-
-    def order(
-        self,
-        job: Job,
-        target: Target,
-        wanted: Requirements,
-        *,
-        environ: Mapping[str, str],
-        without: frozenset[Release],
-        place: Place,
-    ) -> Order:
-        """What a job asks the store for."""
-        work = self.work(job, environ, wanted.secrets)
-        return Order(
-            wanted=wanted,
-            target=target,
-            installer=self.backends.get(job.backend),
-            work=work,
-            without=without,
-            place=place,
-            output=job.output,
-            lasting=job.format == "dir" or bool(job.after),
-            packed=job.format == "zip",
-            sdists=frozenset(canonicalize_name(name) for name in job.selection.sdists),
-        )
-
-    def work(self, job: Job, environ: Mapping[str, str], secrets: frozenset[str] = frozenset()) -> Work:
-        """What the commands of a job need around them."""
-        # What a backend cannot clean up when it is ended goes with our own folder.
-        temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self.scratch))
-        return Work(
-            children=self.children,
-            environ={**environ, **temporary},
-            place=self.scratch / token_hex(8),
-            timeout=job.timeout,
-            secrets=secrets | access.secrets(environ),
-            offline=self.offline,
-        )
 
 
 class Assembly:
@@ -177,15 +58,10 @@ class Assembly:
         self._staged: Path | None = None
         self._brought: frozenset[str] = frozenset()
 
-    @property
-    def job(self) -> Job:
-        """The job."""
-        return self._job
-
     def build(self) -> tuple[Artifact, Inputs, tuple[Problem, ...]]:
         """All stages; what was published, what went into it, and warnings."""
         job = self._job
-        contents = self._run.layer(self) if job.kind == "layer" else self.contents()
+        contents = self._run.layer(job, self.contents) if job.kind == "layer" else self.contents()
         with self._stage("verify"):
             found = self._verified(contents)
         with self._stage("archive"):
@@ -334,7 +210,9 @@ class Assembly:
         with self._stage("layers"):
             pass  # what comes up from here on has the name and the stages of a layer
         quiet = replace(self._run, progress=Progress())
-        return tuple(self._run.layer(Assembly(quiet, layer, self._stack)) for layer in self._job.layers)
+        return tuple(
+            self._run.layer(layer, Assembly(quiet, layer, self._stack).contents) for layer in self._job.layers
+        )
 
     def _share(self, target: Target, wanted: Requirements, layers: tuple[Contents, ...]) -> Share:
         without = layering.carried(layers, target)

@@ -17,7 +17,7 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 
 from lambda_bundle import access, lockfile
-from lambda_bundle.assembly import Assembly, Run
+from lambda_bundle.assembly import Assembly
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installers import allowed_hashes
 from lambda_bundle.jobs import Job
@@ -27,6 +27,7 @@ from lambda_bundle.projects import Law, Place, find, load, lock_name
 from lambda_bundle.pylock import choose
 from lambda_bundle.requirements import gather, source_of
 from lambda_bundle.result import Locked
+from lambda_bundle.shared import Run
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Requirement, Requirements
 

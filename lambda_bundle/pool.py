@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lambda_bundle import archive, manifest
-from lambda_bundle.assembly import Assembly, Output, Run
+from lambda_bundle.assembly import Assembly
 from lambda_bundle.backends import Backends
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Problem, strictly
@@ -24,6 +24,7 @@ from lambda_bundle.process import Children, Stopped, attended
 from lambda_bundle.processes import Processes, cpus
 from lambda_bundle.records import Inputs
 from lambda_bundle.result import Artifact, Locked, Progress, Result, Status
+from lambda_bundle.shared import Output, Run
 from lambda_bundle.store import Store
 from lambda_bundle.variables import rooted
 from lambda_bundle.verdicts import Verdicts

@@ -62,7 +62,7 @@ ORDER = [
     *("modules", "source", "syntax", "reading", "imports", "closure", "hygiene", "verify", "verdicts"),
     *("unpacked", "inspection"),
     *("result", "archive", "manifest", "working", "settings", "records", "freshness"),
-    *("restoring", "assembly", "locking", "pool", "pipeline", "clean"),
+    *("restoring", "shared", "assembly", "locking", "pool", "pipeline", "clean"),
     # running an artifact
     *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
     # the edge
