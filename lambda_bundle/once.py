@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+Waiting = Callable[[], AbstractContextManager[None]]
+"""What somebody gives up while others work for them; nobody is to enter two of them."""
 
 
 class Once:
@@ -33,15 +36,20 @@ class Once:
             future = Future() if self._pool is None else self._pool.submit(make)
             self._futures[kind, key] = future
         if self._pool is None:
-            _fill(future, make)
+            fill(future, make)
         return future
 
-    def get(self, kind: str, key: Hashable, make: Callable[[], _T]) -> _T:
-        """What `make` returns, and raises."""
-        return self.begin(kind, key, make).result()
+    def get(self, kind: str, key: Hashable, make: Callable[[], _T], *, waiting: Waiting = nullcontext) -> _T:
+        """What `make` returns, and raises; `waiting` is for those who wait until others have made it."""
+        future = self.begin(kind, key, make)
+        if future.done():
+            return future.result()
+        with waiting():
+            return future.result()
 
 
-def _fill(future: Future[_T], make: Callable[[], _T]) -> None:
+def fill(future: Future[_T], make: Callable[[], _T]) -> None:
+    """Give a future what `make` returns or raises, and raise that here too."""
     try:
         future.set_result(make())
     except BaseException as error:  # whoever waits must hear of it

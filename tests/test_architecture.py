@@ -21,7 +21,7 @@ ORDER = [
     # from bundles.toml to jobs
     *("positions", "findings", "indexes", "checks", "entries", "models", "config", "jobs"),
     # running commands
-    *("process", "worker", "processes", "hooks"),
+    *("once", "process", "worker", "processes", "hooks"),
     # from requirements to wheels
     *(
         "variables",
@@ -49,7 +49,6 @@ ORDER = [
         "spool",
         "members",
         "packing",
-        "once",
         "git",
         "local",
         "purewheel",

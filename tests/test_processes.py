@@ -9,10 +9,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from operator import truediv
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import Any
 
 import pytest
@@ -58,6 +59,33 @@ def test_a_little_is_done_here(children: Children, tmp_path: Path) -> None:
         while call(processes, os.getpid) == os.getpid():
             call(processes, sum, range(1_000_000))
             assert time.monotonic() - began < 60, "it is never enough"
+
+
+def test_who_has_given_least_comes_first(children: Children, tmp_path: Path) -> None:
+    """And whatever is raised on the way, nothing is forgotten."""
+    begun: list[int] = []
+    gate = Event()
+
+    def work(number: int) -> float:
+        begun.append(number)
+        assert gate.wait(60)
+        return 1 / number
+
+    with (
+        closing(Processes(children, os.environ, tmp_path, 1, worth=1000)) as processes,
+        ThreadPoolExecutor(3) as asking,
+    ):
+        most = asking.submit(processes.map, work, [1, 2, 0, 4])
+        while not begun:
+            time.sleep(0.001)
+        asked = [asking.submit(processes.map, work, given) for given in ([-1, -2], [])]
+        while processes.threads._work_queue.qsize() < 5:  # type: ignore[attr-defined]
+            time.sleep(0.001)
+        gate.set()
+        assert [one.result(60) for one in asked] == [[-1, -0.5], []]
+        with pytest.raises(ZeroDivisionError):
+            most.result(60)
+    assert begun == [1, -1, -2, 2, 0, 4]
 
 
 def test_without_a_python_to_start_it_is_done_here(
