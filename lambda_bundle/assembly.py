@@ -219,8 +219,7 @@ class Assembly:
         order = self._run.order(
             self._job, target, wanted, environ=self._environ, without=without, place=self._place
         )
-        with self._run.waiting():
-            found = self._run.store.dependencies(order)
+        found = self._run.store.dependencies(order)
         site = self._job.site(target)
         read = partial(self._run.store.read, found, order, prefix=f"{self._job.prefix}{site}")
         return Share(target=target, site=site, order=order, found=found, kept=found.files.keys(), read=read)
@@ -243,12 +242,11 @@ class Assembly:
     def _packs(self, contents: Contents) -> tuple[Pack, ...]:
         """The compressed form of what the dependencies bring."""
         prefix, check = self._job.prefix, self._run.children.check
-        with self._run.waiting():
-            return tuple(
-                self._run.store.pack(share.found, share.order, f"{prefix}{share.site}", check)
-                for share in contents.shares
-                if share.kept
-            )
+        return tuple(
+            self._run.store.pack(share.found, share.order, f"{prefix}{share.site}", check)
+            for share in contents.shares
+            if share.kept
+        )
 
     def _archived(self, path: Path, contents: Contents, packs: Sequence[Pack]) -> Archived:
         if self._job.format == "dir":

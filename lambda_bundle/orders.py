@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lambda_bundle import __version__
 from lambda_bundle.installers import Installer, Wheelless, Work, no_fit
 from lambda_bundle.lock import Release, Unfit, Wheel, pick
+from lambda_bundle.once import Waiting
 from lambda_bundle.process import mask
 from lambda_bundle.projects import Place
 from lambda_bundle.targets import Target
@@ -42,6 +44,10 @@ class Order:
     """Whether they are wanted in a zip."""
     sdists: frozenset[str] = frozenset()
     """The packages that may be built from source, by normalized name."""
+    turn: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """What is held while the backend works: so many do at a time, and no more."""
+    waiting: Waiting = nullcontext
+    """What whoever asks gives up while a set is made."""
 
     @property
     def key(self) -> str:
@@ -85,7 +91,8 @@ class Order:
             raise no_fit(misfits, wanted, self.target)
         found: tuple[Wheel, ...] = ()
         if wanted.requirements:
-            found = self.installer.resolve(wanted, self.target, self.work, unfit)
+            with self.turn:
+                found = self.installer.resolve(wanted, self.target, self.work, unfit)
         return tuple(sorted((*locked, *found), key=lambda wheel: wheel.name))
 
     @property
@@ -111,7 +118,9 @@ class Order:
 
     def install(self, wheels: Iterable[Wheel], folder: Path, at_hand: Collection[str] = ()) -> None:
         """Install some of the wheels that it resolves to; for the rest see `Installer.install`."""
-        self.installer.install(tuple(wheels), self.wanted, self.target, folder, self.work, at_hand=at_hand)
+        some = tuple(wheels)
+        with self.turn:
+            self.installer.install(some, self.wanted, self.target, folder, self.work, at_hand=at_hand)
 
 
 def digest(parts: list[Any]) -> str:

@@ -33,6 +33,8 @@ from lambda_bundle.working import WORK_PREFIX, beside_artifacts, private_folder
 _R = TypeVar("_R", Result, Locked)
 _FETCHING = 4
 """How many resolve and install at once, at least: they wait for the network, mostly."""
+_WAITING = 64
+"""How many jobs can wait for others, or for their turn, before no more are begun."""
 
 
 def build(
@@ -153,10 +155,11 @@ def _open(
         store = Store(cache, building, processes=processes, upgrade=upgrade)
         stack.callback(store.close)
         stack.enter_context(building)
-        pool = stack.enter_context(ThreadPoolExecutor(workers + fetchers))
+        pool = stack.enter_context(ThreadPoolExecutor(workers + _WAITING))
         stack.callback(children.stop)
         yield Run(
             slots=threading.Semaphore(workers),
+            turns=threading.Semaphore(fetchers),
             entries=entries or {},
             cache=cache,
             store=store,

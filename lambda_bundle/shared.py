@@ -51,6 +51,8 @@ class Run:
     processes: Processes
     slots: threading.Semaphore
     """One for each job that may work at a time; those that wait for others have none."""
+    turns: threading.Semaphore
+    """One for each backend that may resolve or install at a time, for jobs that have no slot meanwhile."""
     children: Children
     environ: Mapping[str, str]
     progress: Progress
@@ -80,13 +82,7 @@ class Run:
 
     def layer(self, job: Job, make: Callable[[], Contents]) -> Contents:
         """What a layer holds: made once in a run, by whichever job needs it first."""
-
-        def contents() -> Contents:
-            with self.slots:
-                return make()
-
-        with self.waiting():
-            return self.layers.get("layer", job, contents)
+        return self.layers.get("layer", job, make, waiting=self.waiting)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -120,6 +116,8 @@ class Run:
             lasting=job.format == "dir" or bool(job.after),
             packed=job.format == "zip",
             sdists=frozenset(canonicalize_name(name) for name in job.selection.sdists),
+            turn=self.turns,
+            waiting=self.waiting,
         )
 
     def work(self, job: Job, environ: Mapping[str, str], secrets: frozenset[str] = frozenset()) -> Work:

@@ -45,15 +45,22 @@ if TYPE_CHECKING:
     from lambda_bundle.builder import Builder
 
 _TREE, _STAMPS = "tree", "stamps.json"
+_Have = Callable[[Order, tuple[Wheel, ...]], DependencySet]
+"""Gives some wheels, installed as somebody has ordered them."""
+
+
+class _Lacking(Exception):  # noqa: N818 - it is no error: they are installed then
+    """The cache does not have these wheels installed."""
 
 
 class Store:
-    """The dependency sets of one run, kept in a cache; they are made in a pool of threads."""
+    """The dependency sets of one run, kept in a cache; each is made by whoever asks for it first."""
 
     def __init__(
         self, cache: Cache, pool: Executor, *, processes: Processes | None = None, upgrade: bool = False
     ) -> None:
-        self._cache, self._once = cache, Once(pool)
+        """Several projects of local code are built at once, in the pool."""
+        self._cache, self._once, self._pool = cache, Once(), pool
         self._building: Builder | None = None
         self._resolutions = Resolutions(cache, upgrade=upgrade)
         self._run = token_hex(8)
@@ -80,7 +87,7 @@ class Store:
 
         with self._lock:
             if self._building is None:
-                self._building = Builder(self._cache, self._once)
+                self._building = Builder(self._cache, Once(self._pool))
             return self._building
 
     def dependencies(self, order: Order) -> DependencySet:
@@ -90,7 +97,8 @@ class Store:
         """
         wanted, local = order.wanted, NOTHING_LOCAL
         if wanted.sources:
-            wanted, local = self._builder.wheels(wanted, order.setting)
+            with order.waiting():
+                wanted, local = self._builder.wheels(wanted, order.setting)
             order = replace(order, wanted=wanted)
         if not wanted.requirements and not wanted.candidates:
             return NOTHING
@@ -98,7 +106,9 @@ class Store:
         asked = self._asked.setdefault(key, wanted)
         try:
             # Whoever comes first to the making: the places in an error are those of `asked`.
-            found = self._once.get("set", key, lambda: self._make(replace(order, wanted=asked)))
+            found = self._once.get(
+                "set", key, lambda: self._make(replace(order, wanted=asked)), waiting=order.waiting
+            )
         except BundleError as error:
             raise _relocate(error, asked, wanted) from None
         return replace(found, local=local) if local != NOTHING_LOCAL else found
@@ -119,7 +129,7 @@ class Store:
 
     def folder(self, found: DependencySet, order: Order) -> Path:
         """The folder in which these files are."""
-        return self._once.get("tree", found.key, lambda: self._lasting(found, order))
+        return self._once.get("tree", found.key, lambda: self._lasting(found, order), waiting=order.waiting)
 
     def read(self, found: DependencySet, order: Order, path: str, prefix: str) -> bytes:
         """One file of a set; `prefix` is that of the pack which the caller will want, if any."""
@@ -127,16 +137,19 @@ class Store:
         if pieces is not None:
             folder = next(piece.folder for piece in pieces if path in piece.files)
             return (folder / path).read_bytes()
-        pack = self._kept_pack(found, prefix)
+        pack = self._kept_pack(found, order, prefix)
         content = None if pack is None else pack.read(f"{prefix}{path}")
         return self.tree(found, order)[path].read_bytes() if content is None else content
 
     def pack(self, found: DependencySet, order: Order, prefix: str, check: Callable[[], None]) -> Pack:
         """The compressed form of a set, with a prefix before every path; checked against its hash."""
         path = self._pack_path(found, prefix)
-        pack = self._kept_pack(found, prefix) or self._once.get(
-            "new pack", path.name, lambda: self._write_pack(found, order, prefix, path, check)
-        )
+        pack = self._kept_pack(found, order, prefix)
+        if pack is None:
+            with order.waiting():
+                pack = self._once.get(
+                    "new pack", path.name, lambda: self._write_pack(found, order, prefix, path, check)
+                )
         with self._cache.guarding():
             self._cache.use(path)
         return pack
@@ -150,9 +163,9 @@ class Store:
     def _pack_path(self, found: DependencySet, prefix: str) -> Path:
         return self._cache.path("packs", digest([found.key, prefix, compressor()]))
 
-    def _kept_pack(self, found: DependencySet, prefix: str) -> Pack | None:
+    def _kept_pack(self, found: DependencySet, order: Order, prefix: str) -> Pack | None:
         path = self._pack_path(found, prefix)
-        return self._once.get("pack", path.name, lambda: open_pack(path))
+        return self._once.get("pack", path.name, lambda: open_pack(path), waiting=order.waiting)
 
     def _write_pack(
         self, found: DependencySet, order: Order, prefix: str, path: Path, check: Callable[[], None]
@@ -183,14 +196,16 @@ class Store:
 
     def _lasting(self, found: DependencySet, order: Order) -> Path:
         """The folder with a set's own files, which nothing else has a link to."""
-        with self._alone(found.key):
-            folder = self._kept_tree(found)
-            if folder is None:
-                self._install_to_last(order, found.wheels, found.key)
+        folder = self._kept_tree(found)
+        if folder is None:
+            with order.waiting(), self._alone(found.key):
                 folder = self._kept_tree(found)
-            if folder is None:
-                raise self._cache.vanished(self._cache.path("trees", found.key))
-            return folder
+                if folder is None:
+                    self._install_to_last(order, found.wheels, found.key)
+                    folder = self._kept_tree(found)
+        if folder is None:
+            raise self._cache.vanished(self._cache.path("trees", found.key))
+        return folder
 
     def _kept_tree(self, found: DependencySet) -> Path | None:
         """The folder of a set in the cache; None when it is not there, or not as it was."""
@@ -204,17 +219,26 @@ class Store:
         key = order.lasting_key
         resolved = self._resolutions.find(key)
         if resolved is not None:
-            with suppress(BundleError):  # what the index no longer has may have a successor
-                return self._get(order, resolved)
+            with suppress(_Lacking):
+                return _get(order, resolved, self._kept)
+        with order.waiting():
+            if resolved is not None:
+                with suppress(BundleError):  # what the index no longer has may have a successor
+                    return _get(order, resolved, self._have)
+            resolved, found = self._resolved(order)
+        self._resolutions.keep(key, resolved)
+        return found
+
+    def _resolved(self, order: Order) -> tuple[tuple[Wheel, ...], DependencySet]:
+        """What the requirements resolve to now, and its set."""
         unfit: tuple[Unfit, ...] = ()
         while True:
             order, resolved = self._resolve(order, unfit)
-            found = self._get(order, resolved)
+            found = _get(order, resolved, self._have)
             # uv ignores the upper bounds of Requires-Python, so what it chose is looked at again.
             refusing = _unfit(found.distributions, order.wanted, order.target) if found.key else ()
             if not refusing:
-                self._resolutions.keep(key, resolved)
-                return found
+                return resolved, found
             if order.wanted.exact or any(one.direct for one in refusing):
                 raise no_fit(refusing, order.wanted, order.target)
             unfit = (*unfit, *refusing)
@@ -255,20 +279,19 @@ class Store:
         built = self._builder.sdist(Source(name=name, where=where), find, order.setting)
         return None if built is None else built.wheel
 
-    def _get(self, order: Order, resolved: tuple[Wheel, ...]) -> DependencySet:
-        """What is needed of a resolution, without what layers carry."""
-        needed, warnings = self._needed(order, resolved)
-        wheels = tuple(wheel for wheel in needed if wheel.release not in order.without)
-        left_out = tuple(wheel for wheel in needed if wheel.release in order.without)
-        found = self._have(order, wheels) if wheels else NOTHING
-        return replace(found, left_out=left_out, warnings=(*found.warnings, *warnings))
-
     def _have(self, order: Order, wheels: tuple[Wheel, ...]) -> DependencySet:
         """These wheels installed; from the cache where it has them."""
         key = self._set_key(wheels, order)
         with self._alone(key):
             install = self._install_to_last if order.lasting else self._install
             return self._kept_set(key, wheels) or install(order, wheels, key)
+
+    def _kept(self, order: Order, wheels: tuple[Wheel, ...]) -> DependencySet:
+        """The same, if the cache has them. Raises `_Lacking`."""
+        found = self._kept_set(self._set_key(wheels, order), wheels)
+        if found is None:
+            raise _Lacking
+        return found
 
     def _kept_set(self, key: str, wheels: tuple[Wheel, ...]) -> DependencySet | None:
         path = self._cache.path("sets", f"{key}.json")
@@ -277,19 +300,6 @@ class Store:
                 return sets.of(self._cache.read(path), key, wheels) if self._cache.use(path) else None
             except (ValueError, KeyError, TypeError, AttributeError):
                 return None
-
-    def _needed(
-        self, order: Order, wheels: tuple[Wheel, ...]
-    ) -> tuple[tuple[Wheel, ...], tuple[Problem, ...]]:
-        """Those that are needed when what is to be skipped is left out; what they need, only they tell."""
-        wanted = order.wanted
-        if not wanted.skip:
-            return wheels, ()
-        facts = replace(order, lasting=False, packed=False)
-        names = kept(self._have(facts, wheels).distributions, wanted, order.target) if wheels else ()
-        present = {one.name for one in wheels} | {one.name for one in wanted.candidates}
-        warnings = tuple(skip_unused(name) for name in wanted.skip if name not in present)
-        return tuple(wheel for wheel in wheels if wheel.name in names), warnings
 
     def _install(self, order: Order, wheels: tuple[Wheel, ...], key: str) -> DependencySet:
         """Install a set for this run, and keep what is known of it."""
@@ -359,6 +369,29 @@ def _is_whole(path: Path, found: DependencySet) -> bool:
     except (OSError, ValueError):
         return False
     return bool({name: list(stamp) for name, stamp in now.items()} == noted)
+
+
+def _get(order: Order, resolved: tuple[Wheel, ...], have: _Have) -> DependencySet:
+    """What is needed of a resolution, without what layers carry."""
+    needed, warnings = _needed(order, resolved, have)
+    wheels = tuple(wheel for wheel in needed if wheel.release not in order.without)
+    left_out = tuple(wheel for wheel in needed if wheel.release in order.without)
+    found = have(order, wheels) if wheels else NOTHING
+    return replace(found, left_out=left_out, warnings=(*found.warnings, *warnings))
+
+
+def _needed(
+    order: Order, wheels: tuple[Wheel, ...], have: _Have
+) -> tuple[tuple[Wheel, ...], tuple[Problem, ...]]:
+    """Those that are needed when what is to be skipped is left out; what they need, only they tell."""
+    wanted = order.wanted
+    if not wanted.skip:
+        return wheels, ()
+    facts = replace(order, lasting=False, packed=False)
+    names = kept(have(facts, wheels).distributions, wanted, order.target) if wheels else ()
+    present = {one.name for one in wheels} | {one.name for one in wanted.candidates}
+    warnings = tuple(skip_unused(name) for name in wanted.skip if name not in present)
+    return tuple(wheel for wheel in wheels if wheel.name in names), warnings
 
 
 def _unfit(found: Iterable[Distribution], wanted: Requirements, target: Target) -> tuple[Unfit, ...]:

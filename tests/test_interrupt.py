@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from processes import FAMILY, STUBBORN, all_gone, pids
+from wheelhouse import Wheelhouse
 from workshop import Workshop, content
 
 from lambda_bundle import Job, Progress
@@ -187,6 +188,33 @@ def test_backend_that_waits_for_an_index(start: Start, workshop: Workshop) -> No
     assert "Traceback" not in said
     assert workshop.left == ["manifest.json"]
     assert running.left == []
+
+
+def test_what_is_at_hand_does_not_wait_for_an_index(
+    start: Start, workshop: Workshop, wheelhouse: Wheelhouse
+) -> None:
+    """However many wait for one that never answers."""
+    wheelhouse.wheel("known")
+    workshop.write({"known/app.py": HANDLER, "known/requirements.txt": "known==1.0\n"})
+    waiting = [f"f{number}" for number in range(20)]
+    workshop.write({f"{name}/app.py": HANDLER for name in waiting})
+    workshop.write({f"{name}/requirements.txt": f"six=={name[1:]}\n" for name in waiting})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        env = {"env.UV_DEFAULT_INDEX": f"http://127.0.0.1:{server.getsockname()[1]}/simple"}
+        asking = {name: {"entry": name, **env} for name in waiting}
+        workshop.declare({**asking, "known": {"entry": "known"}, "plain": {}})
+        workshop.bundle("known", "plain")
+        for name in ("known", "plain"):
+            (workshop.output / f"{name}.zip").unlink()
+        running = start("--force")
+        connections = [server.accept()[0] for _ in range(4)]
+        for name in ("known", "plain"):
+            wait_for(workshop.output / f"{name}.zip")
+        running.interrupt(signal.SIGINT)
+        for connection in connections:
+            connection.close()
+    assert running.process.returncode == INTERRUPTED
+    assert workshop.left == ["known.zip", "manifest.json", "plain.zip"]
 
 
 def test_json_is_all_or_nothing(start: Start, workshop: Workshop, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -43,6 +45,31 @@ def test_failures_are_everybodys(pool: Executor | None) -> None:
         with pytest.raises(LookupError):
             once.get("thing", "a", fail)
     assert len(tries) == 1
+
+
+def test_only_who_waits_gives_something_up() -> None:
+    once, entered = Once(), []
+    making, gate = threading.Event(), threading.Event()
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        entered.append(threading.get_ident())
+        gate.set()
+        yield
+
+    def make() -> int:
+        making.set()
+        assert gate.wait(60)
+        return threading.get_ident()
+
+    with ThreadPoolExecutor(1) as other:
+        maker = other.submit(once.get, "thing", "a", make, waiting=waiting)
+        assert making.wait(60)
+        found = once.get("thing", "a", make, waiting=waiting)
+        assert found == maker.result(60) != threading.get_ident()
+    assert entered == [threading.get_ident()]
+    assert once.get("thing", "a", make, waiting=waiting) == found
+    assert entered == [threading.get_ident()], "it is there"
 
 
 def test_without_a_pool_it_is_made_where_it_is_asked_for() -> None:
