@@ -140,8 +140,8 @@ class Builder:
     def sdist(self, asked: Source, find: Callable[[], Source | None], setting: Setting) -> Built | None:
         """A wheel of the source distribution that `find` gives; None where that gives none.
 
-        `asked` has its name, and the place that asks for it. Raises `BundleError`. Made in this thread: who
-        asks is at work in the pool already.
+        `asked` has its name, and the place that asks for it. Raises `BundleError`. Made in this thread, which
+        has nothing else to do meanwhile.
         """
         problems: list[Problem] = []
         with _blaming(asked, setting, problems):

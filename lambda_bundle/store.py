@@ -276,7 +276,8 @@ class Store:
                 return locked.sdist
             return order.installer.sdist(name, asked, wanted, order.target, order.work)
 
-        built = self._builder.sdist(Source(name=name, where=where), find, order.setting)
+        with order.turn:
+            built = self._builder.sdist(Source(name=name, where=where), find, order.setting)
         return None if built is None else built.wheel
 
     def _have(self, order: Order, wheels: tuple[Wheel, ...]) -> DependencySet:
