@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lambda_bundle.copies import copy_content, lambda_mode
-from lambda_bundle.deflation import MAX_BYTES, STORED, deflate
+from lambda_bundle.deflation import MAX_BYTES, STORED, Data, deflate
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.stage import Tree
 from lambda_bundle.targets import UNZIPPED_LIMIT
@@ -71,7 +71,7 @@ class Writer:
 
     def __init__(self, file: FileIO) -> None:
         self._file = file
-        self._held: list[bytes] = []
+        self._held: list[Data] = []
         self._written = 0
         self.sha256 = hashlib.sha256()
         """Of what is written."""
@@ -81,7 +81,7 @@ class Writer:
         self.count = 0
         self.unzipped = 0
 
-    def add(self, member: Member, data: bytes) -> None:
+    def add(self, member: Member, data: Data) -> None:
         """Append a member with its content as it is stored. Raises `BundleError` where no zip can hold it."""
         header = member.header
         self._check_room(len(header) + len(data))
@@ -111,7 +111,7 @@ class Writer:
         if self.size + size > MAX_BYTES:
             raise too_large("the files are more than the 4 GiB that a zip can hold")
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Data) -> None:
         """Append bytes."""
         self._held.append(data)
         self.size += len(data)
@@ -151,7 +151,7 @@ def items(tree: Tree) -> list[Item]:
     return found
 
 
-def compress(wanted: Iterable[Item], *, check: Callable[[], None]) -> Iterator[tuple[Member, bytes]]:
+def compress(wanted: Iterable[Item], *, check: Callable[[], None]) -> Iterator[tuple[Member, Data]]:
     """Every file as a member with its content, in their order.
 
     `check` is called before each file; what it raises ends the work.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import shutil
@@ -61,6 +62,7 @@ def umask(mask: int) -> Iterator[None]:
 NOISE = random.Random(0).randbytes(5000)  # noqa: S311 - only to be incompressible
 FILES = {
     "app.py": b"x = 1\n" * 100,
+    "data.json.gz": gzip.compress(bytes(1000), compresslevel=0, mtime=0),
     "empty": b"",
     "one": b"1",
     "noise.bin": NOISE,
@@ -85,7 +87,7 @@ def test_zip(tmp_path: Path) -> None:
         assert {name: archive.read(name) for name in archive.namelist()} == FILES
         members = {member.filename: member for member in archive.infolist()}
     stored = {name for name, member in members.items() if member.compress_type == zipfile.ZIP_STORED}
-    assert stored == {"empty", "one", "noise.bin", "pkg/__init__.py", "run.sh"}
+    assert stored == {"data.json.gz", "empty", "one", "noise.bin", "pkg/__init__.py", "run.sh"}
     assert members["app.py"].compress_size < 50
     assert {member.date_time for member in members.values()} == {(1980, 1, 1, 0, 0, 0)}
     assert {member.create_system for member in members.values()} == {3}

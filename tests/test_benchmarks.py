@@ -244,6 +244,6 @@ def test_comparison_of_libraries(tmp_path: Path) -> None:
     head, _, *rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()]
     libraries = {row[1]: dict(zip(head, row, strict=True)) for row in rows}
     expected = hashlib.sha256(bytes(deflate_compress(content, LEVEL))).hexdigest()
-    assert libraries[compressor()]["digest"] == expected[:8]
+    assert libraries[compressor().partition(",")[0]]["digest"] == expected[:8]
     assert {row["folder"] for row in libraries.values()} == {tmp_path.name}
     assert any(name.startswith("zlib 1.") for name in libraries), "the standard library's is always there"
