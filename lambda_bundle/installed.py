@@ -14,7 +14,7 @@ import posixpath
 import re
 import shutil
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
@@ -54,16 +54,16 @@ def order_of(distribution: Distribution) -> tuple[str, str]:
     return distribution.name, distribution.info
 
 
-def contested(found: tuple[Distribution, ...]) -> dict[str, tuple[Distribution, ...]]:
+def contested(found: Sequence[Distribution]) -> dict[str, tuple[Distribution, ...]]:
     """The files that more than one distribution brings with different content, by path."""
-    owners: dict[str, list[Distribution]] = {}
-    for distribution in found:
-        for path in distribution.files:
-            owners.setdefault(path, []).append(distribution)
+    seen: set[str] = set()
+    shared: set[str] = set()
+    for one in found:
+        shared |= seen & one.files.keys()
+        seen |= one.files.keys()
+    owners = {path: tuple(one for one in found if path in one.files) for path in sorted(shared)}
     return {
-        path: tuple(claims)
-        for path, claims in sorted(owners.items())
-        if len({claim.files[path] for claim in claims}) > 1
+        path: claims for path, claims in owners.items() if len({claim.files[path] for claim in claims}) > 1
     }
 
 
