@@ -1,8 +1,8 @@
 """Compress every file of some folders once, and keep nothing: `python -m benchmarks.compress FOLDER …`.
 
 What cold bundling is compared with, so the library and the level are those of `lambda_bundle.deflation`;
-every file is compressed, whatever it is. With `--compare` that library is compared with others, as far as they
-are installed (`pip install isal zlib-ng`).
+every file is compressed, whatever it is. With `--compare` that library is compared with others, as far as
+they are installed (`pip install isal zlib-ng`).
 """
 
 from __future__ import annotations
