@@ -80,7 +80,8 @@ class Freshness:
 
     def __init__(self, cache: Cache, environ: Mapping[str, str]) -> None:
         self._cache = cache
-        self._environment = environment_of(environ)
+        self._environments = {pip: environment_of(environ, pip=pip) for pip in (False, True)}
+        """What is told by variables: where pip has no part in it, and where it has."""
         self._began = time.time_ns()
         self._lacking: dict[tuple[str, str], bool] = {}
         self._layers: dict[str, list[list[str | None]] | None] = {}
@@ -148,7 +149,8 @@ class Freshness:
 
     def _settings(self, job: Job) -> dict[str, Any]:
         compression = {"lambda-bundle": __version__, "libdeflate": deflate_version}
-        return {**compression, **settings_of(job), "environment": self._environment}
+        pip = any(one.backend == "pip" for one in (job, *job.layers))
+        return {**compression, **settings_of(job), "environment": self._environments[pip]}
 
     def _is_there(self, folder: str, name: str) -> bool:
         place = folder, name

@@ -61,7 +61,8 @@ class Order:
     @property
     def lasting_key(self) -> str:
         """What makes two orders the same in two runs: neither a credential nor a passing setting is in it."""
-        environ = {name: self.work.environ[name] for name in choosing(self.work.environ)}
+        names = choosing(self.work.environ, pip=self.installer.name == "pip")
+        environ = {name: self.work.environ[name] for name in names}
         asked = json.dumps([*self._asked(), environ])
         # They may be built anew any time.
         wheels = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.wanted.wheels]

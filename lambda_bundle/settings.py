@@ -43,9 +43,12 @@ def _plain(value: Any) -> Any:
     return {name: _plain(getattr(value, name)) for name in _names(value.__class__)}
 
 
-def environment_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """The digests of the variables that tell the installers what to choose, without their credentials."""
-    names = choosing(environ)
+def environment_of(environ: Mapping[str, str], *, pip: bool) -> dict[str, str]:
+    """The digests of the variables that tell the installers what to choose, without their credentials.
+
+    Those of pip are among them where pip is one of the installers.
+    """
+    names = choosing(environ, pip=pip)
     if not names:
         return {}
     from lambda_bundle.process import mask  # noqa: PLC0415 - most environments have none of them

@@ -33,9 +33,12 @@ _PLACES = {
 _ABSOLUTE = re.compile(r"([\w.-]*=)?[A-Za-z][A-Za-z0-9+.-]+:|~|[A-Za-z]:[\\/]")
 
 
-def choosing(environ: Mapping[str, str]) -> list[str]:
-    """The variables by which uv and pip are told what to choose, in order."""
-    named = (name for name in environ if name.startswith(("UV_", "PIP_")))
+def choosing(environ: Mapping[str, str], *, pip: bool) -> list[str]:
+    """The variables by which uv, and with `pip` pip as well, are told what to choose, in order.
+
+    For pip uv's count, too: uv exports its own locks.
+    """
+    named = (name for name in environ if name.startswith(("UV_", "PIP_") if pip else "UV_"))
     return sorted(name for name in named if not _PASSING.fullmatch(name))
 
 

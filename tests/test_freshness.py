@@ -378,7 +378,28 @@ def test_relative_places_of_the_installers(workshop: Workshop, monkeypatch: pyte
     assert again(workshop, environ=environ).status == "fresh"
     assert again(workshop).status == "fresh"
     monkeypatch.chdir(workshop.root)
-    assert again(workshop, environ=environ).reasons == ("PIP_FIND_LINKS changed", "UV_FIND_LINKS changed")
+    assert again(workshop, environ=environ).reasons == ("UV_FIND_LINKS changed",)
+
+
+def test_variables_of_pip(workshop: Workshop) -> None:
+    """They are of no interest to what uv installs, but for what pip has put into a layer."""
+    theirs, bare = {"environ": {"PIP_PRE": "1"}}, {"environ": {"UV_PRERELEASE": "allow"}}
+    layer = {"common": {"entry": "src", "requirements": "requirements.txt"}}
+    workshop.write({"plain/app.py": HANDLER})
+    for function, layers, reasons in (
+        ({}, None, ()),
+        ({"backend": "pip"}, None, ("PIP_PRE changed",)),
+        ({"entry": "plain", "layers": ["common"]}, layer, ()),
+        (
+            {"entry": "plain", "layers": ["common"]},
+            {"common": {**layer["common"], "backend": "pip"}},
+            ("PIP_PRE changed",),
+        ),
+    ):
+        workshop.declare({"api": function}, layers)
+        again(workshop)
+        assert again(workshop, **theirs).reasons == reasons
+        assert "UV_PRERELEASE changed" in again(workshop, **bare).reasons
 
 
 # --- the artifact
