@@ -32,6 +32,8 @@ _IN_USE = 3600.0
 """Seconds for which an entry that was used stays, whatever the limit says: another run may be reading it."""
 _ABANDONED = 86400.0
 """Seconds after which nobody works any more on what is half made."""
+_SIZE = "size"
+"""The file in a folder of the cache that says how many bytes the others have."""
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 
 
@@ -155,6 +157,8 @@ class Cache:
 
     def keep(self, made: Path, path: Path) -> None:
         """Move what was made to its place; what stood there goes."""
+        # Once, now: to look at every file of every entry is what took the longest at the end of a run.
+        (made / _SIZE).write_text(f"{_measured(made)}\n", encoding="utf-8")
         if path.is_dir():
             self.drop(path)
         made.replace(path)
@@ -236,10 +240,18 @@ def _default_folder() -> Path:
 
 
 def _size(path: Path) -> int:
+    """Bytes of an entry; of a folder, what was noted when it was made."""
     if not path.is_dir():
         return path.stat().st_size
+    try:
+        return int((path / _SIZE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return _measured(path)
+
+
+def _measured(folder: Path) -> int:
     total = 0
-    for root, _, files in os.walk(path):
+    for root, _, files in os.walk(folder):
         for name in files:
             with suppress(FileNotFoundError):
                 total += os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118 - a Path for each file costs more than the look

@@ -115,6 +115,23 @@ def test_pruning_takes_the_longest_unused_first_until_the_rest_fits(tmp_path: Pa
     assert middle.exists()
 
 
+@pytest.mark.parametrize("note", [None, "many", ""])
+def test_sizes_are_noted_and_measured_where_they_are_not(tmp_path: Path, note: str | None) -> None:
+    """What each file has is asked once, when the entry is made."""
+    cache = Cache(tmp_path)
+    path = fill(cache, "trees", "one", 1000, age=0)
+    cache.write(cache.path("sets", "two"), [])
+    (path / "content").write_bytes(bytes(7))
+    sizes = {entry.path.name: entry.size for entry in cache.entries()}
+    assert sizes == {"one": 1000, "two": (tmp_path / "2" / "sets" / "two").stat().st_size}
+    if note is None:
+        (path / "size").unlink()
+    else:
+        (path / "size").write_text(note)
+    measured = 7 + (0 if note is None else len(note))
+    assert {entry.size for entry in cache.entries() if entry.path == path} == {measured}
+
+
 def test_what_was_just_used_stays_unless_everything_goes(tmp_path: Path) -> None:
     cache = Cache(tmp_path, limit=0)
     path = fill(cache, "sets", "one", 100, age=60)
