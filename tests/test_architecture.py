@@ -38,7 +38,8 @@ ORDER = [
         "installers",
     ),
     *("projects", "pylock", "lockfile", "uvlock", "exports", "foreign"),
-    *("uv_commands", "uv_output", "installer_uv", "installer_pip", "backends", "resolutions"),
+    *("uv_commands", "uv_output", "installer_uv"),
+    *("pip_commands", "pip_output", "pip_report", "installer_pip", "backends", "resolutions"),
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
     # from sources and wheels to artifacts

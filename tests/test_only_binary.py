@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wheelhouse import Wheelhouse
 from workbench import BACKENDS, Workbench
 
-from lambda_bundle import installer_pip, uv_commands
+from lambda_bundle import pip_commands, uv_commands
 from lambda_bundle.errors import Code
 from lambda_bundle.targets import RUNTIMES, Target
 from lambda_bundle.wanted import Options
@@ -51,8 +51,8 @@ def commands(target: Target, given_options: Options, flag: bool) -> dict[str, li
             "pylock.toml",
             options=given_options,
         ),
-        "pip report": installer_pip.report_arguments(target, alone=flag),
-        "pip download": installer_pip.download_arguments(target, "install.txt", "folder"),
+        "pip report": pip_commands.report_arguments(target, alone=flag),
+        "pip download": pip_commands.download_arguments(target, "install.txt", "folder"),
     }
 
 
@@ -143,9 +143,9 @@ def builds(target: Target, given_options: Options) -> dict[str, list[str]]:
             *uv_commands.from_sources(["named"]),
         ],
         "uv fetch": uv_commands.fetch_arguments("named", Path("into"), options=given_options),
-        "pip sdist": installer_pip.sdist_arguments(target, "named", Path("into")),
-        "pip fetch": installer_pip.fetch_arguments(Path("into")),
-        "pip build": installer_pip.build_arguments("build.txt", Path("into")),
+        "pip sdist": pip_commands.sdist_arguments(target, "named", Path("into")),
+        "pip fetch": pip_commands.fetch_arguments(Path("into")),
+        "pip build": pip_commands.build_arguments("build.txt", Path("into")),
     }
 
 

@@ -13,8 +13,9 @@ from wheelhouse import Wheelhouse, elf, sha256
 from workbench import Workbench
 
 from lambda_bundle.errors import BundleError, Code, Where
-from lambda_bundle.installer_pip import closure, download_arguments, option_lines, report_arguments
 from lambda_bundle.lock import Unfit
+from lambda_bundle.pip_commands import download_arguments, option_lines, report_arguments
+from lambda_bundle.pip_report import closure
 from lambda_bundle.targets import RUNTIMES, Target
 from lambda_bundle.wanted import Options, Requirement, Requirements
 

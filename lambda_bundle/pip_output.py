@@ -1,0 +1,134 @@
+"""What pip writes: the files that it has seen, and its messages → errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from packaging.requirements import Requirement as Declared
+from packaging.specifiers import SpecifierSet
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
+from lambda_bundle.errors import BundleError
+from lambda_bundle.installers import Work, mismatch, offline, unauthorized, unreachable
+from lambda_bundle.lock import newest, wheel_file
+from lambda_bundle.process import Completed
+from lambda_bundle.targets import Target
+from lambda_bundle.wanted import Requirements
+
+CONFLICT = "ResolutionImpossible"
+"""What pip says of requirements that contradict each other."""
+UNSOLVED = re.compile(
+    rf"No matching distribution found|{CONFLICT}|requires? a different Python|is not a supported wheel"
+    r"|Failed to build|subprocess-exited-with-error|metadata-generation-failed|backend-unavailable"
+)
+"""What it says of requirements that it cannot meet; all else has other causes."""
+UNSUPPORTED = re.compile(r"(?P<file>[^\s/]+\.whl) is not a supported wheel")
+_WITHOUT_MATCH = re.compile(
+    r"no matching distributions available for your environment:\n(?P<names>(?: +\S+\n)+)"
+)
+NO_MATCH = re.compile(r"No matching distribution found for (?P<asked>[^\n(]+?)\s*(?:\(from |$)", re.MULTILINE)
+PYTHON = re.compile(r"Package '(?P<name>[^']+)' requires a different Python: \S+ not in '(?P<python>[^']+)'")
+PYTHONS = re.compile(
+    r"Packages require a different Python.*\n"
+    r"'(?P<python>[^']+)' \(required by (?P<name>\S+) (?P<version>\S+) "
+)
+_WHEEL = re.compile(r"[^\s/\"']+\.whl\b")
+_UNREACHABLE = re.compile(
+    r"is not a trusted or secure host|Could not fetch URL (?!\S+ 404)|Exceeded \d+ redirects|HTTP error"
+    r"|Max retries exceeded|incomplete-download|connection-failed|connection-timeout|ssl-missing"
+    r"|ssl-verification-failed|NewConnectionError|ReadTimeout"
+)
+
+
+def asked_for(output: str, wanted: Requirements) -> bool:
+    """Whether nothing matches what the requirements themselves ask for."""
+    match = NO_MATCH.search(output)
+    found = Declared(match["asked"]) if match else None
+    return found is not None and any(
+        (one.name, one.specifier) == (canonicalize_name(found.name), str(found.specifier))
+        for one in wanted.requirements
+    )
+
+
+def blamed(output: str, wanted: Requirements) -> Iterator[Declared]:
+    """The packages in a conflict that pip found nothing for, as the constraints want them."""
+    match = _WITHOUT_MATCH.search(output)
+    for name in match["names"].split() if match else ():
+        limits = (one.specifier for one in wanted.constraints if one.name == canonicalize_name(name))
+        yield Declared(name + ",".join(limits))
+
+
+class Links:
+    """The files of one package that pip saw on its way to "no matching distribution"."""
+
+    _FILE = re.compile(r"[/\s](?P<file>[^/\s#?]+\.(?:whl|tar\.gz|zip))(?:[#?]\S*)?(?P<rest>[^\n]*)")
+    _PYTHON = re.compile(r"requires-python:\s*(?P<python>[^)]+)\)")
+
+    def __init__(self, output: str, name: str) -> None:
+        self.files: dict[str, set[str]] = {}
+        self._pythons: dict[str, str] = {}
+        for match in self._FILE.finditer(output):
+            file = unquote(match["file"])
+            version = _version(file, name)
+            if version is not None:
+                self.files.setdefault(version, set()).add(file)
+                if python := self._PYTHON.search(match["rest"]):
+                    self._pythons[version] = python["python"]
+
+    def choose(self, specifier: SpecifierSet) -> str | None:
+        """The newest version that was asked for, whatever its files."""
+        versions = list(specifier.filter(self.files)) or list(specifier.filter(self.files, prereleases=True))
+        return newest(versions) if versions else None
+
+    def requires_python(self, version: str, target: Target) -> str | None:
+        """The version's `Requires-Python` where it does not admit the target."""
+        python = self._pythons.get(version)
+        return None if target.admitted(python) else python
+
+
+def _version(file: str, name: str) -> str | None:
+    """The version of a file if it belongs to the package."""
+    try:
+        found, version, *_ = (
+            parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(file)
+        )
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return None
+    return str(version) if found == name else None
+
+
+def failure(completed: Completed, wanted: Requirements, work: Work) -> BundleError:
+    """The error for a command that failed, where it is no matter of what fits."""
+    output = completed.output.strip()
+    if work.offline and _UNREACHABLE.search(output):
+        file = _WHEEL.search(output)
+        return offline(file and wheel_file(file[0]), wanted)
+    if "DO NOT MATCH THE HASHES" in output:
+        match = re.search(r"^ +(?P<name>[\w.-]+)(?:==\S+| ?@ \S+)? from ", output, re.MULTILINE)
+        return mismatch(canonicalize_name(match["name"]) if match else None, wanted, output)
+    return fetch_failure(output, output) or completed.failure("pip")
+
+
+def fetch_failure(output: str, detail: str) -> BundleError | None:
+    """The error for what pip could not fetch, with details; None where that is not what it says."""
+    if re.search(r"\b40[13] (?:Client )?Error|HTTP error 40[13]", output):
+        return unauthorized(detail)
+    # A 404 of an index is its way to say that it has no such package.
+    if _UNREACHABLE.search(output):
+        return unreachable(detail)
+    return None
+
+
+def telling(output: str) -> str:
+    """The lines of a verbose output that say what went wrong with the network."""
+    lines = [line.strip() for line in output.splitlines()]
+    said = [line for line in lines if re.search(r"\b40[13]\b|Could not fetch|Error|WARNING", line)]
+    return "\n".join(dict.fromkeys(said))
