@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -22,65 +20,24 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Declared
 from packaging.utils import canonicalize_name
 
-from lambda_bundle import __version__
+from lambda_bundle import __version__, localwheel
 from lambda_bundle.cache import Cache
-from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.git import Repository
-from lambda_bundle.installers import Installer, Work
 from lambda_bundle.local import Project, links, look, placed
+from lambda_bundle.localwheel import Built, Prepare, Setting
 from lambda_bundle.lock import Candidates, Origin, Source, Wheel
 from lambda_bundle.once import Once
 from lambda_bundle.process import mask
-from lambda_bundle.projects import Place, refreshing
-from lambda_bundle.purewheel import normalize
-from lambda_bundle.sdist import checked, project_in, unpack
-from lambda_bundle.stage import copy
+from lambda_bundle.projects import refreshing
+from lambda_bundle.sdist import checked
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Local, Requirement, Requirements, file_path
 
-_DOCUMENT = "wheel.json"
 _TAIL = 40
 """Lines of a failed build's output that an error shows."""
 _TOLD = ("SETUPTOOLS_", "HATCH_", "PDM_BUILD_", "POETRY_", "PBR_", "VERSIONEER_", "FLIT_", "UV_DYNAMIC_")
 """How the variables begin that are known to change what a build gives: a version, most often."""
-_ARCHIVES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
-    """A project that can be built; or, if `installed`, what came of it."""
-
-    folder: Path
-    installed: bool = False
-
-
-Prepare = Callable[[Path, Work], _Prepared]
-"""Puts a project into an empty folder."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """A wheel in the cache, and what it asks for."""
-
-    wheel: Wheel
-    requires: tuple[str, ...]
-    """Its dependencies as PEP 508 writes them, without the URLs of sources."""
-    links: Mapping[str, str]
-    """Those URLs by the name of the dependency; a local one is a path, relative to the project."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What there is around a build."""
-
-    installer: Installer
-    work: Work
-    wanted: Requirements
-    """For their options: they say which indexes there are."""
-    target: Target
-    place: Place
-    skip: Path | None
-    """A folder that is no part of any project: the output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +117,7 @@ class Builder:
         path = Path(file_path(wheel.url)) if wheel.url.startswith("file:") else None
         if path is None or not self._cache.holds(str(path)):
             return None
-        try:
-            told = json.loads((path.parent / _DOCUMENT).read_text(encoding="utf-8"))["sdist"]
-            return Source(name=wheel.name, where=Where(), url=told["url"], hashes=tuple(told["hashes"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return Source(name=wheel.name, where=Where())
+        return localwheel.sdist_of(path.parent, wheel.name)
 
     def _build_all(
         self, sources: Sequence[Source], setting: Setting, seen: _Seen
@@ -195,22 +148,24 @@ class Builder:
             self._note(project, setting, seen)
             beside = self._beside(project, setting)
             parts: list[object] = [project.digest, *([path, one.digest] for path, one in beside.items())]
-            return parts, lambda folder, _: _copied(project, beside, folder)
+            return parts, lambda folder, _: localwheel.copied(project, beside, folder)
         url = source.url or ""
         if url.startswith("git+"):
             repository = Repository.parse(url)
             commit = self._once.get("commit", url, lambda: repository.commit(setting.work))
-            return [commit, source.subdirectory], lambda folder, work: _checked_out(
+            return [commit, source.subdirectory], lambda folder, work: localwheel.checked_out(
                 repository, commit, source, folder, work
             )
         if not url.startswith("file:"):
             # Without a hash nobody knows what the address gives next time: the wheel serves this run only.
             known = list(source.hashes) or [mask(url), self._run]
-            return [known, source.subdirectory], lambda folder, work: _fetched(source, setting, folder, work)
+            return [known, source.subdirectory], lambda folder, work: localwheel.fetched(
+                source, setting, folder, work
+            )
         archive = Path(file_path(url))
         seen.files[archive] = None
         digest = checked(archive, source.hashes)
-        return [digest, source.subdirectory], lambda folder, _: _unpacked(archive, source, folder)
+        return [digest, source.subdirectory], lambda folder, _: localwheel.unpacked(archive, source, folder)
 
     def _note(self, project: Project, setting: Setting, seen: _Seen) -> None:
         """Remember what a project was like; what hooks have made of it comes from the original."""
@@ -227,7 +182,7 @@ class Builder:
         for source in links(project.folder, setting.place, setting.target.markers).sources.values():
             if source.folder is not None and source.folder != project.folder and source.folder.is_dir():
                 origins = setting.place.original(source.folder), setting.place.original(project.folder)
-                path = _relative(*origins)
+                path = localwheel.relative(*origins)
                 if path is not None:
                     found[path] = self._look(source.folder, setting)
         return dict(sorted(found.items()))
@@ -235,16 +190,16 @@ class Builder:
     def _make(self, key: str, setting: Setting, prepare: Prepare, *, sdist: Source | None = None) -> Built:
         path = self._cache.path("wheels", key)
         with self._cache.guarding():
-            found = _read(path) if self._cache.use(path) else None
+            found = localwheel.read(path) if self._cache.use(path) else None
             if found is not None:
                 return found
             self.grown = True
             with self._cache.making(path) as made:
-                found = _read(path)  # another process may have been quicker
+                found = localwheel.read(path)  # another process may have been quicker
                 if found is None:
-                    _build(setting, prepare, made, sdist)
+                    localwheel.build(setting, prepare, made, sdist)
                     self._cache.keep(made, path)
-                    found = _read(path)
+                    found = localwheel.read(path)
         if found is None:
             raise self._cache.vanished(path)
         return found
@@ -254,111 +209,6 @@ def _key(setting: Setting, parts: list[object]) -> str:
     told = sorted(item for item in setting.work.environ.items() if item[0].startswith(_TOLD))
     text = json.dumps([__version__, setting.installer.name, told, parts])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _build(setting: Setting, prepare: Prepare, made: Path, sdist: Source | None) -> None:
-    """Build a project to a wheel, with its description beside it."""
-    with tempfile.TemporaryDirectory(dir=setting.work.folder, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        for part in ("project", "built", "tree", "work"):
-            (folder / part).mkdir()
-        work = replace(setting.work, place=folder / "work")
-        prepared = prepare(folder / "project", work)
-        project = tree = prepared.folder
-        found = [tree]
-        if not prepared.installed:
-            tree = folder / "tree"
-            setting.installer.build(project, folder / "built", setting.wanted, work)
-            found = sorted((folder / "built").glob("*.whl"))
-        if len(found) != 1:
-            message = f"the build gave {len(found)} wheels instead of one"
-            raise BundleError(Problem(code=Code.COMMAND_FAILED, message=message))
-        wheel = normalize(found[0], tree, made, lambda url: _link(url, project))
-    document = {
-        "name": wheel.name,
-        "version": wheel.version,
-        "file": wheel.path.name,
-        "sha256": _sha256(wheel.path),
-        "requires": wheel.requires,
-        "links": wheel.links,
-    }
-    if sdist is not None:
-        url = mask(sdist.url or "", setting.work.secrets)
-        fetched = url.startswith(setting.work.folder.as_uri())  # for now: where from, pip does not say
-        document["sdist"] = {"url": None if fetched else url, "hashes": sdist.hashes}
-    (made / _DOCUMENT).write_text(json.dumps(document), encoding="utf-8")
-
-
-def _read(path: Path) -> Built | None:
-    """A wheel in the cache, if it is what was written."""
-    try:
-        document = json.loads((path / _DOCUMENT).read_text(encoding="utf-8"))
-        wheel = Wheel(
-            name=document["name"],
-            version=document["version"],
-            filename=document["file"],
-            url=(path / document["file"]).as_uri(),
-            sha256=document["sha256"],
-        )
-        if _sha256(path / wheel.filename) != wheel.sha256:
-            return None
-        return Built(wheel=wheel, requires=tuple(document["requires"]), links=dict(document["links"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _copied(project: Project, beside: Mapping[str, Project], folder: Path) -> _Prepared:
-    """A private copy of a project, with those that it names at the same places relative to it."""
-    depth = max([path.split("/").count("..") for path in beside], default=0)
-    own = Path(folder, *("_" for _ in range(depth)), project.folder.name or "project")
-    for path, other in beside.items():
-        copy(other.files, Path(os.path.normpath(own / path)))
-    copy(project.files, own)
-    return _Prepared(folder=own)
-
-
-def _relative(path: Path, start: Path) -> str | None:
-    """A path as seen from another; None where no way leads there (another drive)."""
-    try:
-        return Path(os.path.relpath(path, start)).as_posix()
-    except ValueError:
-        return None
-
-
-def _checked_out(repository: Repository, commit: str, source: Source, folder: Path, work: Work) -> _Prepared:
-    repository.check_out(commit, folder / "repository", work)
-    return _Prepared(folder=project_in(folder / "repository", source.subdirectory))
-
-
-def _unpacked(archive: Path, source: Source, folder: Path) -> _Prepared:
-    return _Prepared(folder=unpack(archive, source.subdirectory, folder))
-
-
-def _fetched(source: Source, setting: Setting, folder: Path, work: Work) -> _Prepared:
-    """A source archive that is not on this machine."""
-    for part in ("archive", "unpacked"):
-        (folder / part).mkdir()
-    found = setting.installer.fetch(source, folder / "archive", setting.wanted, setting.target, work)
-    if found.is_dir():
-        return _Prepared(folder=found, installed=True)
-    checked(found, source.hashes)
-    return _unpacked(found, source, folder / "unpacked")
-
-
-def _link(url: str, project: Path) -> str | None:
-    """What a dependency of a project leads to, where it is sources: a relative path, or a URL."""
-    if url.startswith("git+"):
-        return url
-    bare = url.partition("#")[0]
-    if "://" in bare and not bare.startswith("file:"):
-        return url if bare.lower().endswith(_ARCHIVES) else None
-    path = file_path(bare) if bare.startswith("file:") else bare
-    path = path.replace("${PROJECT_ROOT}", str(project))
-    return _relative(Path(os.path.normpath(project / path)), project)
 
 
 def _required(source: Source, built: Built, setting: Setting, seen: _Seen) -> Iterator[Source]:

@@ -21,7 +21,7 @@ from lambda_bundle.variables import choosing
 from lambda_bundle.wanted import Requirements
 
 if TYPE_CHECKING:
-    from lambda_bundle.builder import Setting
+    from lambda_bundle.localwheel import Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class Order:
     @property
     def setting(self) -> Setting:
         """What there is around the builds."""
-        from lambda_bundle.builder import Setting  # noqa: PLC0415 - most functions have nothing to build
+        from lambda_bundle.localwheel import Setting  # noqa: PLC0415 - most functions have nothing to build
 
         return Setting(
             installer=self.installer,

@@ -54,6 +54,7 @@ ORDER = [
         "local",
         "purewheel",
         "sdist",
+        "localwheel",
         "builder",
     ),
     "requirements",
