@@ -11,7 +11,6 @@ import tempfile
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from functools import partial
 from pathlib import Path
 
 from lambda_bundle.cache import Cache
@@ -32,7 +31,6 @@ class Pieces:
     def __init__(self, cache: Cache, spool: Spool, processes: Processes | None = None) -> None:
         self._cache, self._spool = cache, spool
         self._run: Run = map if processes is None else processes.map
-        self._remove: Run = map if processes is None else processes.threads.map  # those have ended by then
         self._lock = threading.Lock()
         self._known: dict[_Key, Future[Piece | None]] = {}
         """Each wheel that somebody installs, or has installed; None where nobody has it by itself."""
@@ -59,9 +57,10 @@ class Pieces:
                 return self._put(order, wheels, at_hand)
         return pieces
 
-    def close(self) -> None:
-        """Remove the installed wheels."""
-        list(self._remove(partial(shutil.rmtree, ignore_errors=True), self._folders))
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where they are; whoever has done with them removes these."""
+        return tuple(self._folders)
 
     def _install(self, order: Order, wheels: Mapping[Wheel, Future[Piece | None]]) -> tuple[Piece, ...]:
         """Install wheels, and hand them to everybody who waits for one."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -138,11 +137,10 @@ class Spool:
         coming = self._places.get(sha256)
         return coming is not None and not (coming.done() and sha256 not in coming.result())
 
-    def close(self) -> None:
-        """Remove it."""
-        with self._lock:
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where it lies, as soon as it does; whoever has done with it removes this."""
+        return () if self._folder is None else (self._folder,)
 
 
 def _take_in(files: Sequence[tuple[str, bool]], folder: str | None, run: Run) -> list[Look]:

@@ -8,11 +8,13 @@ only ever read, and whoever reads it looks first whether it is still what was wr
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -68,6 +70,7 @@ class Store:
         self._asked: dict[str, Requirements] = {}
         self._installed = False
         self._at_once: Run = map if processes is None else processes.map
+        self._remove: Run = map if processes is None else processes.threads.map  # the processes are gone then
         self._spool = Spool(lambda: cache.scratch("packs"))
         self._packer = Packer(self._spool, self._at_once)
         self._pieces = Pieces(cache, self._spool, processes)
@@ -157,8 +160,8 @@ class Store:
     def close(self) -> None:
         """Remove what was there for this run only."""
         # Not sooner: whoever writes a pack with another prefix reads there, too.
-        self._pieces.close()
-        self._spool.close()
+        folders = [*self._spool.folders, *self._pieces.folders]
+        list(self._remove(partial(shutil.rmtree, ignore_errors=True), folders))
 
     def _pack_path(self, found: DependencySet, prefix: str) -> Path:
         return self._cache.path("packs", digest([found.key, prefix, compressor()]))

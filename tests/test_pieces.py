@@ -67,7 +67,8 @@ def test_what_several_sets_need_is_installed_once(backend: str, bench: Workbench
         names = ["alone", "equal", "native", "native"]
         assert installed_folders(cache) == [f"{name}-1.0.dist-info" for name in names]
         store.close()
-    assert not list((cache.folder / "trees").iterdir())
+    for kind in ("trees", "packs"):
+        assert not list((cache.folder / kind).iterdir())
 
 
 @pytest.mark.parametrize("last", [["other", "alone"], ["plain", "equal"], ["plain", "other"]], ids="-".join)

@@ -113,7 +113,7 @@ def test_nothing_is_compressed_in_vain(tmp_path: Path) -> None:
     (look,) = spool.take_in(wanted, map, packed=False)
     assert (look.file, look.start) == (File(3_000_000, 0o644, sha256(b"x" * 3_000_000)), b"xxxx")
     assert look.place is spool.find(look.file.sha256) is spool.find(None) is None
-    spool.close()
+    assert spool.folders == ()
 
 
 def test_what_no_zip_can_hold_is_only_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_what_no_zip_can_hold_is_only_looked_at(tmp_path: Path, monkeypatch: pyt
     assert fits.place is not None
 
 
-def test_a_spool_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
+def test_a_spool_is_one_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "spool").mkdir()
     spool = Spool(lambda: tmp_path / "spool")
@@ -133,5 +133,4 @@ def test_a_spool_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
     assert look.place is not None
     with Reader() as reader, pytest.raises(OSError, match=re.escape(look.place.path)):
         reader.read(look.place._replace(packed=99))
-    spool.close()
-    assert not list((tmp_path / "spool").iterdir())
+    assert list(map(Path, spool.folders)) == list((tmp_path / "spool").iterdir())
