@@ -10,7 +10,11 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 Waiting = Callable[[], AbstractContextManager[None]]
-"""What somebody gives up while others work for them; nobody is to enter two of them."""
+"""What somebody gives up while others work for them.
+
+Nobody is to enter two of them; nor to enter one while making what others wait for without it: they may hold
+what is to be had again.
+"""
 
 
 class Once:

@@ -12,7 +12,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -135,7 +135,11 @@ class Store:
         return self._once.get("tree", found.key, lambda: self._lasting(found, order), waiting=order.waiting)
 
     def read(self, found: DependencySet, order: Order, path: str, prefix: str) -> bytes:
-        """One file of a set; `prefix` is that of the pack which the caller will want, if any."""
+        """One file of a set; `prefix` is that of the pack which the caller will want, if any.
+
+        Nothing is given up meanwhile: others may wait for what the caller makes of it, and give up nothing.
+        """
+        order = replace(order, waiting=nullcontext)
         pieces = self._passing.get(found.key)
         if pieces is not None:
             folder = next(piece.folder for piece in pieces if path in piece.files)
@@ -147,12 +151,12 @@ class Store:
     def pack(self, found: DependencySet, order: Order, prefix: str, check: Callable[[], None]) -> Pack:
         """The compressed form of a set, with a prefix before every path; checked against its hash."""
         path = self._pack_path(found, prefix)
-        pack = self._kept_pack(found, order, prefix)
-        if pack is None:
-            with order.waiting():
-                pack = self._once.get(
-                    "new pack", path.name, lambda: self._write_pack(found, order, prefix, path, check)
-                )
+        pack = self._kept_pack(found, order, prefix) or self._once.get(
+            "new pack",
+            path.name,
+            lambda: self._write_pack(found, order, prefix, path, check),
+            waiting=order.waiting,
+        )
         with self._cache.guarding():
             self._cache.use(path)
         return pack
@@ -174,7 +178,7 @@ class Store:
         self, found: DependencySet, order: Order, prefix: str, path: Path, check: Callable[[], None]
     ) -> Pack:
         self._installed = True
-        with self._cache.guarding(), self._cache.making(path) as folder:
+        with order.waiting(), self._cache.guarding(), self._cache.making(path) as folder:
             pack = open_pack(path)  # another process may have been quicker
             if pack is None:
                 sources = self._sources(found, order)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +18,7 @@ from workbench import BACKENDS, Workbench
 from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installers import Work
+from lambda_bundle.orders import Order
 from lambda_bundle.sets import DependencySet
 from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
@@ -306,3 +309,37 @@ def test_sets_that_were_tried_are_not_installed_again(wheelhouse: Wheelhouse, sh
         again = Shared(shared.bench, pool)
         assert again.ask(shared.bench.requirements("pkg\n", PY313)) == found
     assert again.inodes == before
+
+
+def test_only_who_waits_for_work_gives_its_slot_away(wheelhouse: Wheelhouse, shared: Shared) -> None:
+    """Not whoever finds a set at hand; nor who reads a file that others may wait for, slot in hand."""
+    wheelhouse.wheel("pure", files={"pure/__init__.py": "1\n"})
+    given: list[str] = []
+
+    def asking(store: Store, what: str) -> tuple[DependencySet, Order]:
+        @contextmanager
+        def waiting() -> Iterator[None]:
+            given.append(what)
+            yield
+
+        wanted = shared.bench.requirements("pure==1.0", PY313)
+        order = replace(shared.bench.order(wanted, PY313), waiting=waiting)
+        return store.dependencies(order), order
+
+    found, order = asking(shared.store, "made")
+    asking(shared.store, "made already")
+    shared.store.pack(found, order, "", lambda: None)
+    asking(shared.store, "packed already")
+    shared.store.pack(found, order, "", lambda: None)
+    assert given == ["made", "made"]
+    shutil.rmtree(shared.cache.folder / "packs")
+    with ThreadPoolExecutor(1) as pool:
+        later = Store(shared.cache, pool)
+        found, order = asking(later, "kept")
+        assert later.read(found, order, "pure/__init__.py", "") == b"1\n"
+        assert given == ["made", "made"]
+        shutil.rmtree(shared.cache.folder / "trees")
+        anew = Store(shared.cache, pool)
+        found, order = asking(anew, "unpacked")
+        assert (anew.folder(found, order) / "pure/__init__.py").read_bytes() == b"1\n"
+    assert given == ["made", "made", "unpacked"]
