@@ -160,6 +160,7 @@ def test_encodings(content: bytes, text: str) -> None:
         (b"x = '\xe9'\n", "encoding"),
         (b"# coding: nonsense\n", "nonsense"),
         (b"x = 1\0\n", "null bytes"),
+        (b"x = 1\n\n\ny = '\xe9'\n", "not valid utf-8: byte 13"),
         (b"\xef\xbb\xbf# coding: latin-1\n", "utf-8"),
     ],
 )

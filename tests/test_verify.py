@@ -92,6 +92,25 @@ def test_requirements_of_requirements(workshop: Workshop, wheelhouse: Wheelhouse
     assert found(workshop, backend=backend, **{"hooks.after": other}) == [("error", "DependencyVersion")]
 
 
+def test_what_nobody_can_read_of_metadata_is_no_reproach(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    wheelhouse.wheel("top", requires=["low>=2"])
+    wheelhouse.wheel("low", "2.0")
+    workshop.write({"src/requirements.txt": "top\n"})
+    odd = ["printf 'Name: low\nVersion: of the day\n' > low-2.0.dist-info/METADATA"]
+    assert found(workshop, **{"hooks.after": odd}) == []
+    more = ["printf 'Requires-Dist: high (is it?)\n' >> top-1.0.dist-info/METADATA"]
+    assert found(workshop, **{"hooks.after": more}) == []
+
+
+def test_sources_in_no_encoding(workshop: Workshop) -> None:
+    workshop.write({"src/app.py": HANDLER.encode() + b"\n\n\ny = '\xe9'\n"})
+    workshop.declare({"api": {}})
+    (problem,) = workshop.bundle()["api"].problems
+    assert (problem.severity, problem.code) == ("error", Code.SYNTAX_UNSUPPORTED)
+    assert problem.where.file == "app.py"
+    assert "not valid utf-8: byte" in f"{problem.detail}"
+
+
 def test_skipped_requirements(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
     wheelhouse.wheel("top", requires=["low"])
     wheelhouse.wheel("low")
