@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 Waiting = Callable[[], AbstractContextManager[None]]
-"""What somebody gives up while others work for them.
+"""What somebody gives up while others work for them, and wants back afterwards.
 
-Nobody is to enter two of them; nor to enter one while making what others wait for without it: they may hold
-what is to be had again.
+Who makes a thing may do so only where all who wait for that thing do it, too: else these hold what the maker
+wants back. Nobody is to enter two of them.
 """
 
 

@@ -137,7 +137,8 @@ class Store:
     def read(self, found: DependencySet, order: Order, path: str, prefix: str) -> bytes:
         """One file of a set; `prefix` is that of the pack which the caller will want, if any.
 
-        Nothing is given up meanwhile: others may wait for what the caller makes of it, and give up nothing.
+        Nothing is given up meanwhile, for others may wait for what the caller makes of it, and give up
+        nothing; so nobody is waited for who has given up something.
         """
         order = replace(order, waiting=nullcontext)
         pieces = self._passing.get(found.key)
@@ -146,7 +147,7 @@ class Store:
             return (folder / path).read_bytes()
         pack = self._kept_pack(found, order, prefix)
         content = None if pack is None else pack.read(f"{prefix}{path}")
-        return self.tree(found, order)[path].read_bytes() if content is None else content
+        return (self._lasting(found, order) / path).read_bytes() if content is None else content
 
     def pack(self, found: DependencySet, order: Order, prefix: str, check: Callable[[], None]) -> Pack:
         """The compressed form of a set, with a prefix before every path; checked against its hash."""
