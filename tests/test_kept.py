@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,45 @@ def test_warm_cold_and_deleted(workshop: Workshop) -> None:
     for kind in ("sets", "trees"):
         shutil.rmtree(cache(workshop).folder / kind)
         assert made(workshop, workers=4) == cold, "another part"
+
+
+PARTS = ("sets", "trees", "packs", "resolutions", "verdicts")
+AT_ONCE = [(("trees", "packs", "verdicts"), 2), (PARTS, 3)]
+
+
+@pytest.mark.parametrize(
+    ("gone", "workers"),
+    [
+        *AT_ONCE,
+        *(
+            pytest.param(gone, workers, marks=pytest.mark.campaign)
+            for count in range(1, len(PARTS) + 1)
+            for gone in combinations(PARTS, count)
+            for workers in (1, 2, 3)
+            if (gone, workers) not in AT_ONCE
+        ),
+    ],
+    ids=str,
+)
+def test_nobody_waits_for_ever(workshop: Workshop, gone: tuple[str, ...], workers: int) -> None:
+    """Jobs wait for sets, packs and layers that others make, and give their turn away meanwhile."""
+    attached = {f"with-{form}": {"layers": ["layer"], "format": form} for form in ("zip", "dir")}
+    many = {f"{name}-{number}": values for number in range(3) for name, values in FUNCTIONS.items()}
+    workshop.write({"src/app.py": f"from pure import extra\nimport compiled.ext\n{HANDLER}"})
+    workshop.write({"src/requirements.txt": "pure\ncompiled\n", "tasks.py": TASKS})
+    workshop.declare({**many, **attached}, LAYERS)
+    first = workshop.bundle(workers=4)
+    for kind in gone:
+        shutil.rmtree(cache(workshop).folder / kind, ignore_errors=True)
+    command = [sys.executable, "-m", "invoke", "bundle", "--all", "--force", "--jobs", str(workers), "--json"]
+    done = subprocess.run(
+        command, cwd=workshop.root, env=dict(workshop.environ), capture_output=True, timeout=120, check=False
+    )
+    statuses = {row["name"]: row["status"] for row in json.loads(done.stdout)["results"]}
+    assert statuses == dict.fromkeys([*many, *attached, *LAYERS], "built")
+    assert {name: row["sha256"] for name, row in workshop.manifest.items()} == {
+        name: one.artifact.archived.sha256 for name, one in first.items() if one.artifact is not None
+    }
 
 
 def test_order_of_a_zip(workshop: Workshop) -> None:
