@@ -25,7 +25,7 @@ from lambda_bundle.installed import refresh_records
 from lambda_bundle.jobs import Job
 from lambda_bundle.members import Pack
 from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
-from lambda_bundle.records import Inputs
+from lambda_bundle.records import Inputs, Listing, place_of, standing
 from lambda_bundle.requirements import gather
 from lambda_bundle.result import Archived, Artifact, Progress
 from lambda_bundle.sets import is_same
@@ -40,10 +40,10 @@ from lambda_bundle.stage import (
     scan,
     sources_of,
 )
-from lambda_bundle.stamps import Seen, Stamp, look
+from lambda_bundle.stamps import NEVER, Seen, Stamp, changed_since, look, stamp
 from lambda_bundle.targets import Target
 from lambda_bundle.variables import rooted
-from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
+from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements, file_path
 from lambda_bundle.working import private_folder
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -73,7 +73,10 @@ class Assembly:
             packs = self._packs(contents) if job.format == "zip" else ()
             archived = self._archived(temporary, contents, packs)
         with self._stage("publish"):
+            number = temporary.stat().st_ino
             archive.publish(temporary, job.artifact, stale=self._run.stale(job))
+            # Here and now: later, it may be another's.
+            stands = standing(place_of(job)) if job.artifact.lstat().st_ino == number else None
         artifact = Artifact(
             archived=archived,
             wheels=contents.wheels,
@@ -84,7 +87,7 @@ class Assembly:
         upload = zipped(archived.size) if job.format == "zip" else ()
         told = (one for one in upload if not any(entry.silences(one) for entry in job.ignore))
         warnings = (*found, *(one.at(name=job.name, stage="archive") for one in told))
-        return artifact, self._inputs(contents, packs), warnings
+        return artifact, self._inputs(contents, packs, stands), warnings
 
     def _verified(self, contents: Contents) -> tuple[Problem, ...]:
         """What is to say of what will be archived. Raises `BundleError` where that is an error."""
@@ -104,35 +107,76 @@ class Assembly:
             raise BundleError(*kept)
         return kept
 
-    def _inputs(self, contents: Contents, packs: Sequence[Pack]) -> Inputs:
+    def _inputs(self, contents: Contents, packs: Sequence[Pack], stands: list[int] | str | None) -> Inputs:
         """What to look at before the next build; what hooks have made in the copy comes from the sources."""
-        job, place = self._job, replace(self._place, staged=None)
+        job = self._job
         read: set[str] = set()
+        looked: dict[str, None] = {}
+        wheels: dict[str, None] = {}
         projects: dict[str, str] = {}
         for one in (contents, *contents.layers):
+            place = Place(root=one.job.root, entry=one.job.sources)
+            looked |= dict.fromkeys(map(str, places(place, one.job.name, one.job.selection)))
             for share in one.shares:
                 wanted, local = share.order.wanted, share.found.local
                 files = (*wanted.files, *wanted.wheels, *local.files)
+                wheels |= dict.fromkeys(map(str, self._wheels_of(share)))
                 read |= {str(path) for path in files if not self._is_ours(path)}
                 projects |= {str(folder): digest for folder, digest in local.projects.items()}
         for layer in contents.layers:
             read |= {f"{layer.job.sources}/{path}" for path in layer.seen}
-        others = {
-            path: look(path) for path in sorted(read - {f"{job.sources}/{one}" for one in contents.seen})
-        }
-        absent = tuple(str(path) for path in places(place, job.name) if not os.path.lexists(path))
+        sources = {f"{job.sources}/{path}" for path in contents.seen}
+        others = sorted(read - sources)
         return Inputs(
-            sources=contents.seen,
+            sources={
+                path: self._as_used(f"{job.sources}/{path}", seen) for path, seen in contents.seen.items()
+            },
             folders=contents.folders,
-            others=others,
+            others={path: self._as_read(path) for path in others},
+            found={path: self._as_read(path) for path in wheels if path not in read},
             projects=projects,
-            absent=absent,
+            absent=tuple(path for path in looked if path not in read and self._is_new(path)),
             layers={layer.job.name: layer.wheels for layer in contents.layers},
+            beside={
+                layer.job.name: Listing(sources=tuple(layer.seen), folders=layer.folders)
+                for layer in contents.layers
+            },
             pinned=all(
                 share.order.wanted.is_pinned for one in (contents, *contents.layers) for share in one.shares
             ),
             packs=tuple(pack.folder.name for pack in packs) if self._is_plain(contents) else None,
+            stands=stands,
         )
+
+    def _as_used(self, path: str, seen: Seen) -> Seen:
+        """A source as it was when the work began; one that has changed since is none that was built."""
+        try:
+            return seen if stamp(path) == seen.stamp else seen.unknown
+        except OSError:
+            return seen.unknown
+
+    def _as_read(self, path: str) -> Seen:
+        """The same for what was read on the way, nobody knows when."""
+        try:
+            seen = look(path)
+        except OSError:
+            return NEVER
+        return seen.unknown if changed_since(seen.stamp, self._run.freshness.began) else seen
+
+    def _is_new(self, path: str) -> bool:
+        """Whether a file was not there when the run began."""
+        try:
+            return changed_since(stamp(path), self._run.freshness.began)
+        except OSError:
+            return not os.path.lexists(path)
+
+    def _wheels_of(self, share: Share) -> Iterator[Path]:
+        """The wheels on this machine that were installed, whatever named them."""
+        for wheel in (*share.found.wheels, *share.found.left_out):
+            if wheel.url.startswith("file:"):
+                path = Path(file_path(wheel.url.partition("#")[0]))
+                if not self._run.cache.holds(str(path)):
+                    yield path
 
     def _is_plain(self, contents: Contents) -> bool:
         """Whether an artifact is a zip of packs and sources, and its wheels are known by their hashes."""

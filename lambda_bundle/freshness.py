@@ -24,7 +24,16 @@ from lambda_bundle.cache import Cache
 from lambda_bundle.errors import BundleError, Problem
 from lambda_bundle.jobs import Job
 from lambda_bundle.manifest import row
-from lambda_bundle.records import Inputs, artifact_of, by_folder, document, files_of, place_of, standing
+from lambda_bundle.records import (
+    Inputs,
+    Listing,
+    artifact_of,
+    by_folder,
+    document,
+    files_of,
+    place_of,
+    standing,
+)
 from lambda_bundle.result import Artifact, Result
 from lambda_bundle.settings import differences, digest_of, environment_of, settings_of
 from lambda_bundle.stamps import Seen, Stamp, is_settled, look, stamp
@@ -82,7 +91,8 @@ class Freshness:
         self._cache = cache
         self._environments = {pip: environment_of(environ, pip=pip) for pip in (False, True)}
         """What is told by variables: where pip has no part in it, and where it has."""
-        self._began = time.time_ns()
+        self.began = time.time_ns()
+        """When this run began, in nanoseconds since the epoch."""
         self._lacking: dict[tuple[str, str], bool] = {}
         self._layers: dict[str, list[list[str | None]] | None] = {}
         self._folders: dict[tuple[str, str], str] = {}
@@ -92,12 +102,12 @@ class Freshness:
         try:
             record = self._cache.read(self._path(job))
             artifact = artifact_of(record["artifact"])
-            judge = _Judge(job, record, artifact, self._began)
+            judge = _Judge(job, record, artifact, self.began)
             settings = self._settings(job)
             if record["settings"] != settings and (told := [*differences(record["settings"], settings)]):
                 return Verdict(reasons=tuple(told))
             changed = [*judge.sources(), *judge.others(self._is_there), *judge.layers(rows)]
-            changed += judge.projects()
+            changed = [*dict.fromkeys((*changed, *judge.projects()))]
             missing = tuple(judge.artifact(rows.get(job.name)))
             if changed:
                 return Verdict(reasons=(*changed, *missing), known=judge.known())
@@ -131,12 +141,14 @@ class Freshness:
             "sources": {path: self._seen(seen) for path, seen in inputs.sources.items()},
             "folders": {path: self._settled(one) for path, one in inputs.folders.items()},
             "others": {path: self._seen(seen) for path, seen in inputs.others.items()},
+            "found": {path: self._seen(seen) for path, seen in inputs.found.items()},
             "projects": dict(inputs.projects),
             "absent": by_folder(inputs.absent),
             "layers": {name: files_of(wheels) for name, wheels in inputs.layers.items()},
+            "beside": {name: self._listed(one) for name, one in inputs.beside.items()},
             "pinned": inputs.pinned,
             "packs": inputs.packs,
-            "stands": standing(place_of(job)),
+            "stands": inputs.stands,
             "artifact": document(artifact),
             "warnings": [asdict(problem) for problem in own],
         }
@@ -169,7 +181,10 @@ class Freshness:
         return self._layers[path]
 
     def _settled(self, one: Stamp) -> list[int] | None:
-        return list(one) if is_settled(one, self._began) else None
+        return list(one) if is_settled(one, self.began) else None
+
+    def _listed(self, one: Listing) -> list[Any]:
+        return [list(one.sources), {path: self._settled(seen) for path, seen in one.folders.items()}]
 
     def _seen(self, seen: Seen) -> list[Any]:
         return [self._settled(seen.stamp), seen.mode, seen.sha256]
@@ -221,10 +236,13 @@ class _Judge:
         recorded: dict[str, list[Any]] = self._record["sources"]
         folders: dict[str, list[int] | None] = self._record["folders"]
         self._steady = all(_same_folder(path, one) for path, one in folders.items())
-        current = recorded.keys() if self._steady else self._listing()
-        if current is None:
-            yield "the sources are not what they were"
-            return
+        current: AbstractSet[str] = recorded.keys()
+        if not self._steady:
+            listing = self._listing(self._job)
+            if listing is None:
+                yield "the sources are not what they were"
+                return
+            current, self._record["folders"] = listing
         if current != recorded.keys():
             yield from (f"{path} added" for path in sorted(current - recorded.keys()))
             yield from (f"{path} removed" for path in sorted(recorded.keys() - current))
@@ -264,6 +282,10 @@ class _Judge:
         for path in recorded:
             if not self._is_same(path, recorded, path):
                 yield f"{self._shown(path)} {'changed' if os.path.lexists(path) else 'removed'}"
+        found: dict[str, list[Any]] = self._record["found"]
+        for path in found:
+            if not self._is_same(path, found, path) and os.path.lexists(path):
+                yield f"{self._shown(path)} changed"
         absent: dict[str, list[str]] = self._record["absent"]
         for folder, names in absent.items():
             if self._steady and folder in self._record["folders"]:
@@ -287,24 +309,34 @@ class _Judge:
                 yield f"{self._shown(path)} changed"
 
     def layers(self, rows: Mapping[str, Any]) -> Iterator[str]:
-        """Which layers carry something else now; those that were not built say nothing."""
+        """Which layers carry something else now, and what is new in them, or gone."""
         for name, carried in self._record["layers"].items():
-            listed = rows[name]["wheels"] if name in rows else None
+            listed = rows[name]["wheels"] if name in rows else None  # those that were not built say nothing
             if listed is not None and [[one["file"], one["sha256"]] for one in listed] != carried:
                 yield f"layer {name} changed"
+        for layer in self._job.layers:
+            recorded, folders = self._record["beside"][layer.name]
+            if all(_same_folder(path, one) for path, one in folders.items()):
+                continue
+            listing = self._listing(layer)
+            if listing is None:
+                yield f"the sources of layer {layer.name} are not what they were"
+                continue
+            current, self._record["beside"][layer.name][1] = listing
+            where = layer.entry
+            yield from (f"{where}/{path} added" for path in sorted(current - set(recorded)))
 
-    def _listing(self) -> AbstractSet[str] | None:
-        """The paths of the sources as they are now; None where they cannot be told."""
+    def _listing(self, job: Job) -> tuple[set[str], dict[str, list[int] | None]] | None:
+        """The paths of an entry's sources as they are now, and its folders; None where nobody can tell."""
         from lambda_bundle.stage import sources_of  # noqa: PLC0415 - only where a folder has changed
 
         visited: dict[str, Stamp] = {}
         try:
-            found = set(sources_of(self._job, visited))
+            found = set(sources_of(job, visited))
         except BundleError:
             return None
-        self._record["folders"] = {path: self._settled(one) for path, one in visited.items()}
         self.moved = True
-        return found
+        return found, {path: self._settled(one) for path, one in visited.items()}
 
     def _is_same(self, path: str, recorded: dict[str, list[Any]], key: str) -> bool:
         before, mode, digest = recorded[key]

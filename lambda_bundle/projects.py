@@ -188,8 +188,11 @@ def _find(place: Place, selection: Selection, name: str, *, without: Path | None
     return None
 
 
-def places(place: Place, name: str) -> Iterator[Path]:
+def places(place: Place, name: str, selection: Selection) -> Iterator[Path]:
     """Every place where a file would be a law for the entry called `name`."""
+    if selection.requirements is not None:
+        for folder in (place.root, place.entry):
+            yield Path(os.path.normpath(folder / selection.requirements.replace("\\", "/")))
     for file in (lock_name(name), *LOCKS.values(), PROJECT, REQUIREMENTS):
         yield place.entry / file
     for folder in Path(os.path.normpath(place.entry)).parents:

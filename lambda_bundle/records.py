@@ -18,6 +18,16 @@ from lambda_bundle.stamps import Seen, Stamp, stamp, stamp_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The files of an entry."""
+
+    sources: tuple[str, ...]
+    """Paths in the entry."""
+    folders: Mapping[str, Stamp]
+    """Every folder that was looked through; absolute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
     """What went into an artifact, besides the settings of its job."""
 
@@ -27,16 +37,22 @@ class Inputs:
     """Every folder of the entry that was looked through; absolute."""
     others: Mapping[str, Seen] = field(default_factory=dict)
     """What else was read; absolute."""
+    found: Mapping[str, Seen] = field(default_factory=dict)
+    """The wheels in folders of this machine that were installed; absolute. The cache has what is gone."""
     projects: Mapping[str, str] = field(default_factory=dict)
     """The digest of each local project that was built, by its folder; absolute."""
     absent: tuple[str, ...] = ()
     """What was looked for in vain; absolute. It would change what is built."""
     layers: Mapping[str, Sequence[Wheel]] = field(default_factory=dict)
     """What the layers of a function carry, by their names."""
+    beside: Mapping[str, Listing] = field(default_factory=dict)
+    """What the entries of these layers held; the files are among the others."""
     pinned: bool = False
     """Whether locks say all that is installed, in its layers too."""
     packs: tuple[str, ...] | None = None
     """The packs in the cache that make the zip, with the sources; None where it is made of something else."""
+    stands: list[int] | str | None = None
+    """How the artifact stood when it was published, as `standing` says."""
 
 
 def place_of(job: Job) -> str:
@@ -50,9 +66,10 @@ def standing(artifact: str) -> list[int] | str | None:
     None where there is none.
     """
     with suppress(FileNotFoundError, NotADirectoryError):
-        if stat.S_ISDIR(os.stat(artifact).st_mode):  # noqa: PTH116 - a Path for each of 1,000 is slow
-            return stamp_all(artifact)
-        return list(stamp(artifact))
+        mode = os.lstat(artifact).st_mode
+        if stat.S_ISLNK(mode):
+            return "a link"  # what we publish is none
+        return stamp_all(artifact) if stat.S_ISDIR(mode) else list(stamp(artifact))
     return None
 
 

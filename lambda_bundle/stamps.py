@@ -23,6 +23,15 @@ class Seen:
     """Its permissions on Lambda."""
     sha256: str
 
+    @property
+    def unknown(self) -> Seen:
+        """The same file, of which nobody knows what it held."""
+        return Seen(NEVER.stamp, self.mode, NEVER.sha256)
+
+
+NEVER = Seen((-1, -1, -1, -1), 0, "")
+"""What no file is."""
+
 
 def stamp(path: str | Path) -> Stamp:
     """What tells of a file or folder whether it has changed, without reading it."""
@@ -41,22 +50,29 @@ def stamp_all(folder: str) -> str:
     """What tells of the files in a folder whether one has changed, is new or is gone, without reading them.
 
     It is a digest of the names and stamps: the stamps of thousands of files take long to write down and to
-    read again, and nobody asks which of them differs. Links are not followed.
+    read again, and nobody asks which of them differs. Links are not followed; of folders, the permissions
+    count.
     """
     told = hashlib.sha256()
-    folders = [folder]
-    for path in folders:  # grows meanwhile
+    folders = [(folder, os.lstat(folder).st_mode)]
+    for path, mode in folders:  # grows meanwhile
         files: list[tuple[str, Stamp]] = []
-        below: list[str] = []
+        below: list[tuple[str, int]] = []
         with os.scandir(path) as found:
             for one in found:
+                status = one.stat(follow_symlinks=False)
                 if one.is_dir(follow_symlinks=False):
-                    below.append(one.path)
+                    below.append((one.path, status.st_mode))
                 else:
-                    files.append((one.name, _stamp(one.stat(follow_symlinks=False))))
+                    files.append((one.name, _stamp(status)))
         folders += sorted(below)
-        told.update(repr((path[len(folder) :], sorted(files))).encode())
+        told.update(repr((path[len(folder) :], mode, sorted(files))).encode())
     return told.hexdigest()
+
+
+def changed_since(one: Stamp, then: int) -> bool:
+    """Whether a file or folder has changed since a time in nanoseconds."""
+    return max(one[1], one[2]) >= then
 
 
 def is_settled(seen: Stamp, now: int) -> bool:

@@ -402,6 +402,39 @@ def test_variables_of_pip(workshop: Workshop) -> None:
         assert "UV_PRERELEASE changed" in again(workshop, **bare).reasons
 
 
+# --- what changes while it is built
+
+ONCE = 'test -e "$FLAG" || { touch "$FLAG"; %s; }'
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        ('echo "# more" >> "$ROOT/common.txt"', "common.txt changed"),
+        ('rm "$ROOT/common.txt"', "common.txt removed"),
+        ('touch "$ROOT/src/app.py"', "src/app.py changed"),
+        ('echo "# more" >> "$ROOT/src/app.py"', "app.py changed"),
+        ('echo pure > "$ROOT/src/uv.lock"', "src/uv.lock added"),
+        ('echo "# more" >> "$ROOT/layer/shared.py"', "layer/shared.py changed"),
+    ],
+    ids=lambda value: str(value).split()[-1],
+)
+def test_edits_during_a_build_are_seen_by_the_next(workshop: Workshop, edit: str, reason: str) -> None:
+    """Nobody knows whether they came before or after the look."""
+    workshop.write(
+        {"common.txt": "pure\n", "src/requirements.txt": "-r ../common.txt\n", "layer/shared.py": ""}
+    )
+    environ = {"ROOT": str(workshop.root), "FLAG": str(workshop.root / "flag")}
+    workshop.declare(
+        {"api": {"hooks.after": [ONCE % edit], "layers": ["common"], "exclude": ["uv.lock"]}},
+        {"common": {"entry": "layer"}},
+    )
+    assert again(workshop, environ=environ).status == "built"
+    assert reason.removeprefix("src/") in {
+        one.removeprefix("src/") for one in again(workshop, environ=environ).reasons
+    }
+
+
 # --- the artifact
 
 
@@ -553,6 +586,54 @@ def test_unpinned_stays_until_it_is_upgraded(
 
 
 # --- layers
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "more.py", "below/more.py", "pylock.common.toml"])
+def test_what_is_new_in_a_layer(workshop: Workshop, file: str) -> None:
+    """Also where the layer has been built since."""
+    workshop.write({"common/shared.py": ""})
+    workshop.declare({"api": {"layers": ["common"]}}, {"common": {"entry": "common"}})
+    again(aged(workshop))
+    lock = 'lock-version = "1.0"\ncreated-by = "me"\npackages = []\n'
+    workshop.write({f"common/{file}": lock if file.endswith(".toml") else ""})
+    assert workshop.bundle("common", force=False)["common"].status == "built"
+    assert why(workshop) == (f"common/{file} added",)
+
+
+def test_what_stands_for_an_artifact(workshop: Workshop) -> None:
+    """A link is none, wherever it leads, and the permissions of folders are part of one."""
+    workshop.declare({"api": {"format": "dir"}})
+    again(workshop)
+    artifact = workshop.output / "api"
+    (artifact / "pkg").chmod(0o700)
+    assert why(workshop) == ("dist/api is not what was built",)
+    assert (artifact / "pkg").stat().st_mode & 0o777 == 0o755
+    artifact.rename(workshop.output / "api_")
+    artifact.symlink_to("api_")
+    assert why(workshop) == ("dist/api is not what was built",)
+    assert not artifact.is_symlink()
+
+
+def test_nearer_requirements(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    """`requirements` names a file beside bundles.toml, or else in the entry."""
+    wheelhouse.wheel("other")
+    workshop.write({"src/req/prod.txt": "pure\n"})
+    workshop.declare({"api": {"requirements": "req/prod.txt"}})
+    again(workshop)
+    workshop.write({"req/prod.txt": "other\n"})
+    assert why(workshop) == ("req/prod.txt added",)
+
+
+def test_another_wheel_in_a_folder_of_this_machine(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    again(workshop)
+    (wheel,) = wheelhouse.folder.glob("pure-*.whl")
+    before = wheel.read_bytes()
+    wheelhouse.wheel("pure", files={"pure/__init__.py": "'another'\n"})
+    assert why(workshop) == (f"{wheel} changed",)
+    wheel.unlink()
+    assert again(workshop).status == "fresh", "the cache has it"
+    wheel.write_bytes(before)
+    assert why(workshop) == (f"{wheel} changed",)
 
 
 def test_layers_of_a_function(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
