@@ -146,7 +146,7 @@ class Builder:
         if source.folder is not None:
             project = self._look(source.folder, setting)
             self._note(project, setting, seen)
-            beside = self._beside(project, setting)
+            beside = self._beside(project, setting, seen)
             parts: list[object] = [project.digest, *([path, one.digest] for path, one in beside.items())]
             return parts, lambda folder, _: localwheel.copied(project, beside, folder)
         url = source.url or ""
@@ -176,7 +176,7 @@ class Builder:
     def _look(self, folder: Path, setting: Setting) -> Project:
         return self._once.get("project", str(folder), lambda: look(folder, skip=setting.skip))
 
-    def _beside(self, project: Project, setting: Setting) -> dict[str, Project]:
+    def _beside(self, project: Project, setting: Setting, seen: _Seen) -> dict[str, Project]:
         """The projects that this one names by path: some build backends look whether they are there."""
         found = {}
         for source in links(project.folder, setting.place, setting.target.markers).sources.values():
@@ -185,6 +185,7 @@ class Builder:
                 path = localwheel.relative(*origins)
                 if path is not None:
                     found[path] = self._look(source.folder, setting)
+                    self._note(found[path], setting, seen)
         return dict(sorted(found.items()))
 
     def _make(self, key: str, setting: Setting, prepare: Prepare, *, sdist: Source | None = None) -> Built:

@@ -143,12 +143,12 @@ class Cache:
         with tempfile.NamedTemporaryFile(
             "w", dir=path.parent, prefix=".", encoding="utf-8", delete=False
         ) as file:
-            file.write(f"{_seal(path.name, text)}\n{text}")
+            file.write(sealed(path.name, text))
         Path(file.name).replace(path)
 
     @staticmethod
     def read(path: str | Path) -> Any:
-        """What `write` has written. Raises `OSError`, and `ValueError` where it is not what was written."""
+        """What `sealed` JSON says. Raises `OSError`, and `ValueError` where it is not what was written."""
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - a Path for each of 1,000 entries is slow
             seal, _, text = file.read().partition("\n")
         if seal != _seal(os.path.basename(path), text):  # noqa: PTH119 - the same
@@ -209,6 +209,11 @@ class Cache:
                 with suppress(FileNotFoundError):
                     if path.stat().st_mtime < time.time() - age:
                         self.drop(path)
+
+
+def sealed(name: str, text: str) -> str:
+    """The text of a file called `name`, with what tells later that it is this text."""
+    return f"{_seal(name, text)}\n{text}"
 
 
 def _seal(name: str, text: str) -> str:

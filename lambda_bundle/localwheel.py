@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lambda_bundle.cache import Cache, sealed
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.git import Repository
 from lambda_bundle.installers import Installer, Work
@@ -97,13 +98,13 @@ def build(setting: Setting, prepare: Prepare, made: Path, sdist: Source | None) 
         url = mask(sdist.url or "", setting.work.secrets)
         fetched = url.startswith(setting.work.folder.as_uri())  # for now: where from, pip does not say
         document["sdist"] = {"url": None if fetched else url, "hashes": sdist.hashes}
-    (made / _DOCUMENT).write_text(json.dumps(document), encoding="utf-8")
+    (made / _DOCUMENT).write_text(sealed(_DOCUMENT, json.dumps(document)), encoding="utf-8")
 
 
 def read(path: Path) -> Built | None:
     """A wheel in the cache, if it is what was written."""
     try:
-        document = json.loads((path / _DOCUMENT).read_text(encoding="utf-8"))
+        document = Cache.read(path / _DOCUMENT)
         wheel = Wheel(
             name=document["name"],
             version=document["version"],
@@ -121,7 +122,7 @@ def read(path: Path) -> Built | None:
 def sdist_of(path: Path, name: str) -> Source:
     """The source distribution that a wheel in the cache was built of, as far as that is known."""
     try:
-        told = json.loads((path / _DOCUMENT).read_text(encoding="utf-8"))["sdist"]
+        told = Cache.read(path / _DOCUMENT)["sdist"]
         return Source(name=name, where=Where(), url=told["url"], hashes=tuple(told["hashes"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Source(name=name, where=Where())

@@ -159,7 +159,8 @@ def _asked(job: Job, verdict: Verdict, *, upgrade: bool, strict: bool, locked: b
     """The verdict, when more is asked than that an artifact is what it was."""
     if verdict.artifact is None:
         return verdict
-    if upgrade and verdict.artifact.wheels:  # what is to be resolved anew cannot be up to date
+    artifact = verdict.artifact
+    if upgrade and (artifact.wheels or artifact.left_out):  # what is to be resolved anew is not up to date
         return _anew(verdict, "--upgrade")
     if strict and any(one.severity == "warning" for one in (*job.warnings, *verdict.warnings)):
         return _anew(verdict, "--strict")  # what was built with warnings is built again, to fail

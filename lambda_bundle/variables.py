@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 _PASSING = re.compile(
     r".*(USERNAME|PASSWORD|TOKEN|CACHE_DIR|_TIMEOUT|RETRIES|_COLOR|PROGRESS|VERBOSE|QUIET|LOG|OFFLINE"
-    r"|CONCURRENT_\w+|CERT|KEYRING_PROVIDER|DISABLE_PIP_VERSION_CHECK|NO_INPUT|LINK_MODE|PREVIEW\w*)"
+    r"|CONCURRENT_\w+|CERT|KEYRING_PROVIDER|DISABLE_PIP_VERSION_CHECK|NO_INPUT|LINK_MODE|PREVIEW\w*"
+    r"|RUN_RECURSION_DEPTH|INTERNAL_\w+|ENV_FILE)"
 )
-"""Variables of uv and pip that do not decide what requirements resolve to."""
+"""Variables of uv and pip that do not decide what requirements resolve to; `uv run` sets some itself."""
 _PATHS = (
     *("UV_CONFIG_FILE", "UV_CACHE_DIR", "PIP_CONFIG_FILE", "PIP_CACHE_DIR", "PIP_CERT", "PIP_CLIENT_CERT"),
     *("NETRC", "SSL_CERT_FILE", "SSL_CLIENT_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),

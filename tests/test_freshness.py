@@ -362,6 +362,7 @@ def test_another_version_of_this_tool(workshop: Workshop) -> None:
 def test_variables_of_the_installers(workshop: Workshop) -> None:
     again(workshop)
     assert again(workshop, environ={"UV_HTTP_TIMEOUT": "77", "EDITOR": "ed"}).status == "fresh"
+    assert again(workshop, environ={"UV_RUN_RECURSION_DEPTH": "1"}).status == "fresh", "`uv run` says so"
     stricter = {"UV_EXCLUDE_NEWER": "2030-01-01"}
     assert why(workshop, environ=stricter) == ("UV_EXCLUDE_NEWER changed",)
     secret = {**stricter, "UV_INDEX": "http://user:first@localhost:1/simple"}
@@ -658,6 +659,18 @@ def test_layers_of_a_function(workshop: Workshop, wheelhouse: Wheelhouse) -> Non
     result = again(workshop)
     assert (result.status, result.reasons) == ("failed", ("layer common changed",))
     assert workshop.bundle("api", upgrade=True)["api"].status == "built"
+
+
+def test_upgrade_of_what_a_layer_carries(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    workshop.write({"common/requirements.txt": "pure\n"})
+    workshop.declare({"api": {"layers": ["common"]}}, {"common": {"entry": "common"}})
+    workshop.bundle(force=False)
+    assert workshop.manifest["api"]["wheels"] == []
+    wheelhouse.wheel("pure", "1.1")
+    upgraded = workshop.bundle(force=False, upgrade=True)
+    assert {one.reasons for one in upgraded.values()} == {("--upgrade",)}
+    assert workshop.manifest["common"]["wheels"][0]["version"] == "1.1"
+    assert again(workshop).status == "fresh"
 
 
 # --- as users see it

@@ -216,6 +216,10 @@ def test_damaged_wheel_is_built_anew(workshop: Workshop, environ: dict[str, str]
     assert workshop.build() == first
     assert kept.read_bytes() == whole
     assert mark.read_text() == "lib\nlib\n"
+    told = kept.with_name("wheel.json")
+    told.write_bytes(told.read_bytes().replace(b'"requires": []', b'"requires": ["x"]'))
+    assert workshop.build() == first
+    assert mark.read_text() == "lib\nlib\nlib\n"
 
 
 IMPURE = {
@@ -489,6 +493,20 @@ def test_what_makes_a_bundle_stale(workshop: Workshop, tmp_path: Path) -> None:
         result = workshop.bundle(force=False)["api"]
         assert (result.status, result.reasons) == ("built", (f"{name} changed",))
         assert workshop.bundle(force=False)["api"].status == "fresh"
+
+
+def test_what_is_named_by_path_and_not_required_counts(workshop: Workshop) -> None:
+    """A build may look at it: it lies beside the project meanwhile."""
+    project(workshop.root / "lib")
+    project(workshop.root / "other")
+    file = workshop.root / "lib/pyproject.toml"
+    file.write_text(f'{file.read_text()}\n[tool.uv.sources]\nother = {{ path = "../other" }}\n')
+    workshop.write({"src/requirements.txt": "../lib\n"})
+    workshop.declare({"api": {}})
+    workshop.build()
+    assert workshop.bundle(force=False)["api"].status == "fresh"
+    workshop.write({"other/version.txt": "2\n"})
+    assert workshop.bundle(force=False)["api"].reasons == ("other changed",)
 
 
 def test_project_that_hooks_have_changed_is_fresh(workshop: Workshop) -> None:
