@@ -42,7 +42,7 @@ from lambda_bundle.stage import (
 )
 from lambda_bundle.stamps import NEVER, Seen, Stamp, changed_since, look, stamp
 from lambda_bundle.targets import Target
-from lambda_bundle.variables import rooted
+from lambda_bundle.variables import files, rooted
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements, file_path
 from lambda_bundle.working import private_folder
 
@@ -116,12 +116,14 @@ class Assembly:
         projects: dict[str, str] = {}
         for one in (contents, *contents.layers):
             place = Place(root=one.job.root, entry=one.job.sources)
+            environ = {**self._run.environ, **rooted(dict(one.job.env), str(one.job.root))}
+            read |= set(files(environ, pip=one.job.backend == "pip"))
             looked |= dict.fromkeys(map(str, places(place, one.job.name, one.job.selection)))
             for share in one.shares:
                 wanted, local = share.order.wanted, share.found.local
-                files = (*wanted.files, *wanted.wheels, *local.files)
+                named = (*wanted.files, *wanted.wheels, *local.files)
                 wheels |= dict.fromkeys(map(str, self._wheels_of(share)))
-                read |= {str(path) for path in files if not self._is_ours(path)}
+                read |= {str(path) for path in named if not self._is_ours(path)}
                 projects |= {str(folder): digest for folder, digest in local.projects.items()}
         for layer in contents.layers:
             read |= {f"{layer.job.sources}/{path}" for path in layer.seen}

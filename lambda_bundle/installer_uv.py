@@ -69,6 +69,8 @@ from lambda_bundle.uv_output import (
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
 
 _PIN = re.compile(r"===?[^,*]+")
+_CHOICE = ("UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE")
+"""Variables that uv refuses beside a lock; what they say was heard when the wheels were chosen."""
 
 
 class Uv:
@@ -144,6 +146,7 @@ class Uv:
         Whatever an index says of how long its files are good, a wheel whose hash is known is not fetched
         again when uv has it.
         """
+        work = work.without(*_CHOICE)
         reach = self._reach(wanted, work)  # where a wheel is, is known, but not with which credentials
         allowed = allowed_hashes(wanted)
 
@@ -238,6 +241,8 @@ class Uv:
                 *compile_arguments(target, wanted.options),
                 *(["--no-deps"] if wanted.exact else []),
                 *from_sources(sources),
+                # An option outdoes the variable, and constraints of our own there are always.
+                *(f"--constraints={path}" for path in work.environ.get("UV_CONSTRAINT", "").split()),
             ],
             environments=[environment(target)],
             markers=target.markers,

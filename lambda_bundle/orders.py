@@ -17,7 +17,7 @@ from lambda_bundle.once import Waiting
 from lambda_bundle.process import mask
 from lambda_bundle.projects import Place
 from lambda_bundle.targets import Target
-from lambda_bundle.variables import choosing
+from lambda_bundle.variables import choosing, files
 from lambda_bundle.wanted import Requirements
 
 if TYPE_CHECKING:
@@ -61,12 +61,13 @@ class Order:
     @property
     def lasting_key(self) -> str:
         """What makes two orders the same in two runs: neither a credential nor a passing setting is in it."""
-        names = choosing(self.work.environ, pip=self.installer.name == "pip")
-        environ = {name: self.work.environ[name] for name in names}
+        pip = self.installer.name == "pip"
+        environ = {name: self.work.environ[name] for name in choosing(self.work.environ, pip=pip)}
         asked = json.dumps([*self._asked(), environ])
-        # They may be built anew any time.
-        wheels = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.wanted.wheels]
-        return digest([__version__, mask(asked, self.work.secrets), wheels])
+        # They may be written anew any time.
+        read = [*self.wanted.wheels, *map(Path, files(self.work.environ, pip=pip))]
+        contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in read]
+        return digest([__version__, mask(asked, self.work.secrets), contents])
 
     def _asked(self) -> list[Any]:
         wanted, target = self.wanted, self.target

@@ -20,7 +20,10 @@ _PATHS = (
 _PLACES = {
     "SSL_CERT_DIR": os.pathsep,
     "UV_CONSTRAINT": " ",
+    "UV_BUILD_CONSTRAINT": " ",
+    "UV_OVERRIDE": " ",
     "PIP_CONSTRAINT": " ",
+    "PIP_BUILD_CONSTRAINT": " ",
     "UV_FIND_LINKS": ",",
     "UV_INDEX": " ",
     "UV_DEFAULT_INDEX": " ",
@@ -31,6 +34,8 @@ _PLACES = {
     "PIP_EXTRA_INDEX_URL": " ",
 }
 """Variables that hold URLs or paths, and what stands between two of them."""
+_FILES = ("CONFIG_FILE", "CONSTRAINT", "BUILD_CONSTRAINT", "OVERRIDE")
+"""How the names end of those that hold files which decide, too."""
 _ABSOLUTE = re.compile(r"([\w.-]*=)?[A-Za-z][A-Za-z0-9+.-]+:|~|[A-Za-z]:[\\/]")
 
 
@@ -41,6 +46,13 @@ def choosing(environ: Mapping[str, str], *, pip: bool) -> list[str]:
     """
     named = (name for name in environ if name.startswith(("UV_", "PIP_") if pip else "UV_"))
     return sorted(name for name in named if not _PASSING.fullmatch(name))
+
+
+def files(environ: Mapping[str, str], *, pip: bool) -> list[str]:
+    """The files, as far as they are there, that these variables name; of an environment that is `rooted`."""
+    named = (name for name in choosing(environ, pip=pip) if name.partition("_")[2] in _FILES)
+    paths = (path for name in named for path in environ[name].split(_PLACES.get(name, "\n")))
+    return [path for path in dict.fromkeys(paths) if os.path.isfile(path)]  # noqa: PTH113 - text is compared
 
 
 def rooted(environ: Mapping[str, str], folder: str = "") -> dict[str, str]:

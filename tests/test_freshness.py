@@ -382,6 +382,27 @@ def test_relative_places_of_the_installers(workshop: Workshop, monkeypatch: pyte
     assert again(workshop, environ=environ).reasons == ("UV_FIND_LINKS changed",)
 
 
+@uv_and_at_length_pip
+def test_files_that_variables_name(workshop: Workshop, wheelhouse: Wheelhouse, backend: str) -> None:
+    """Constraints hold from a cold cache to a warm one, and their content counts."""
+    wheelhouse.wheel("pure", "1.1")
+    wheelhouse.wheel("pure", "1.2")
+    workshop.declare({"api": {"backend": backend}})
+    file = workshop.root / "limits.txt"
+    environ = {f"{backend.upper()}_CONSTRAINT": str(file)}
+
+    def version() -> str:
+        return str(workshop.manifest["api"]["wheels"][0]["version"])
+
+    for limit, expected in (("<1.1", "1.0"), ("<1.2", "1.1"), ("<1.1", "1.0")):
+        file.write_text(f"pure{limit}\n")
+        assert again(workshop, environ=environ).reasons
+        assert version() == expected
+        assert again(workshop, environ=environ).status == "fresh"
+    again(workshop)
+    assert version() == "1.2"
+
+
 def test_variables_of_pip(workshop: Workshop) -> None:
     """They are of no interest to what uv installs, but for what pip has put into a layer."""
     theirs, bare = {"environ": {"PIP_PRE": "1"}}, {"environ": {"UV_PRERELEASE": "allow"}}
