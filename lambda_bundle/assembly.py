@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lambda_bundle import access, archive, hooks, limits, manifest
+from lambda_bundle import access, archive, hooks, limits, manifest, registries
 from lambda_bundle import layers as layering
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, silence, strictly
@@ -112,6 +112,7 @@ class Assembly:
         job = self._job
         read: set[str] = set()
         looked: dict[str, None] = {}
+        configuring: dict[str, None] = {}
         wheels: dict[str, None] = {}
         projects: dict[str, str] = {}
         for one in (contents, *contents.layers):
@@ -119,6 +120,8 @@ class Assembly:
             environ = {**self._run.environ, **rooted(dict(one.job.env), str(one.job.root))}
             read |= set(files(environ, pip=one.job.backend == "pip"))
             looked |= dict.fromkeys(map(str, places(place, one.job.name, one.job.selection)))
+            if any(share.found.wheels or share.found.left_out for share in one.shares):
+                configuring |= dict.fromkeys(map(str, registries.places(one.job.sources)))
             for share in one.shares:
                 wanted, local = share.order.wanted, share.found.local
                 named = (*wanted.files, *wanted.wheels, *local.files)
@@ -129,6 +132,8 @@ class Assembly:
             read |= {f"{layer.job.sources}/{path}" for path in layer.seen}
         sources = {f"{job.sources}/{path}" for path in contents.seen}
         others = sorted(read - sources)
+        looked |= configuring
+        unread = [path for path in configuring if path not in read and path not in sources]
         return Inputs(
             sources={
                 path: self._as_used(f"{job.sources}/{path}", seen) for path, seen in contents.seen.items()
@@ -137,6 +142,9 @@ class Assembly:
             others={path: self._as_read(path) for path in others},
             found={path: self._as_read(path) for path in wheels if path not in read},
             projects=projects,
+            configurations={
+                path: (stamp(path), registries.said(Path(path))) for path in unread if not self._is_new(path)
+            },
             absent=tuple(path for path in looked if path not in read and self._is_new(path)),
             layers={layer.job.name: layer.wheels for layer in contents.layers},
             beside={

@@ -36,7 +36,7 @@ from lambda_bundle.records import (
 )
 from lambda_bundle.result import Artifact, Result
 from lambda_bundle.settings import differences, digest_of, environment_of, settings_of
-from lambda_bundle.stamps import Seen, Stamp, is_settled, look, stamp
+from lambda_bundle.stamps import NEVER, Seen, Stamp, is_settled, look, stamp
 
 KIND = "builds"
 _UNKNOWN = "nothing is known of its last build"
@@ -142,6 +142,9 @@ class Freshness:
             "folders": {path: self._settled(one) for path, one in inputs.folders.items()},
             "others": {path: self._seen(seen) for path, seen in inputs.others.items()},
             "found": {path: self._seen(seen) for path, seen in inputs.found.items()},
+            "configurations": {
+                path: [self._settled(one), digest] for path, (one, digest) in inputs.configurations.items()
+            },
             "projects": dict(inputs.projects),
             "absent": by_folder(inputs.absent),
             "layers": {name: files_of(wheels) for name, wheels in inputs.layers.items()},
@@ -286,12 +289,31 @@ class _Judge:
         for path in found:
             if not self._is_same(path, found, path) and os.path.lexists(path):
                 yield f"{self._shown(path)} changed"
+        yield from self._configurations()
         absent: dict[str, list[str]] = self._record["absent"]
         for folder, names in absent.items():
             if self._steady and folder in self._record["folders"]:
                 continue  # what appears in a folder changes its stamp, which was taken before the look
             appeared = (name for name in names if is_there(folder, name))
             yield from (f"{self._shown(os.path.join(folder, name))} added" for name in appeared)  # noqa: PTH118
+
+    def _configurations(self) -> Iterator[str]:
+        """What became of files that may configure uv: of a pyproject.toml, most is no concern of ours."""
+        recorded: dict[str, list[Any]] = self._record["configurations"]
+        for path, (before, digest) in recorded.items():
+            try:
+                now = stamp(path)
+            except OSError:
+                now = NEVER.stamp
+            if before == list(now):
+                continue
+            from lambda_bundle.registries import said  # noqa: PLC0415 - only where one has changed
+
+            if said(Path(path)) != digest:
+                yield f"{self._shown(path)} changed"
+            else:
+                recorded[path][0] = self._settled(now)
+                self.moved = True
 
     def projects(self) -> Iterator[str]:
         """Which of the local projects that were built have changed."""

@@ -39,6 +39,8 @@ class Inputs:
     """What else was read; absolute."""
     found: Mapping[str, Seen] = field(default_factory=dict)
     """The wheels in folders of this machine that were installed; absolute. The cache has what is gone."""
+    configurations: Mapping[str, tuple[Stamp, str]] = field(default_factory=dict)
+    """Files that could hold configuration of uv, with a digest of what they hold of it; absolute."""
     projects: Mapping[str, str] = field(default_factory=dict)
     """The digest of each local project that was built, by its folder; absolute."""
     absent: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ uv works in a private folder, and so would not find it. Only what says where pac
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -95,6 +96,19 @@ class Configurations:
             above = () if folder.parent == folder else self._of(folder.parent)
             known = self._known[folder] = (*_configuration(folder), *above)
         return known
+
+
+def places(folder: Path) -> Iterator[Path]:
+    """Every file that could say something for a folder."""
+    for above in (folder, *folder.parents):
+        yield above / "uv.toml"
+        yield above / "pyproject.toml"
+
+
+def said(path: Path) -> str:
+    """A digest of what such a file says, of all that is in it; the same where it says nothing."""
+    table = _load(path) if path.name == "uv.toml" else _table(_load(path), "tool", "uv")
+    return hashlib.sha256(json.dumps(table, default=str, sort_keys=True).encode()).hexdigest()
 
 
 def _registries(found: _Found, markers: Mapping[str, str]) -> Registries | None:

@@ -403,6 +403,23 @@ def test_files_that_variables_name(workshop: Workshop, wheelhouse: Wheelhouse, b
     assert version() == "1.2"
 
 
+def test_configuration_that_appears_or_gains_something(workshop: Workshop) -> None:
+    """Of uv, above the entry; what else a pyproject.toml holds is no concern of ours."""
+    tool = "[tool.other]\nline = 1\n"
+    workshop.write({"pyproject.toml": tool})
+    again(aged(workshop))
+    workshop.write({"pyproject.toml": tool.replace("1", "2")})
+    assert again(workshop).status == "fresh"
+    links = f'[tool.uv]\nfind-links = ["{workshop.root / "more"}"]\n'
+    (workshop.root / "more").mkdir()
+    workshop.write({"pyproject.toml": tool + links})
+    assert why(workshop) == ("pyproject.toml changed",)
+    workshop.write({"uv.toml": links.replace("[tool.uv]\n", "")})
+    assert why(workshop) == ("uv.toml added",)
+    workshop.write({"src/uv.toml": links.replace("[tool.uv]\n", "")})
+    assert "src/uv.toml added" in why(workshop)
+
+
 def test_variables_of_pip(workshop: Workshop) -> None:
     """They are of no interest to what uv installs, but for what pip has put into a layer."""
     theirs, bare = {"environ": {"PIP_PRE": "1"}}, {"environ": {"UV_PRERELEASE": "allow"}}
