@@ -155,6 +155,16 @@ class Assembly:
                 share.order.wanted.is_pinned for one in (contents, *contents.layers) for share in one.shares
             ),
             packs=tuple(pack.folder.name for pack in packs) if self._is_plain(contents) else None,
+            kept=tuple(
+                f"{kind}/{name}"
+                for share in contents.shares
+                if share.found.key
+                for kind, name in (
+                    ("sets", f"{share.found.key}.json"),
+                    ("resolutions", f"{share.order.lasting_key}.json"),
+                )
+            )
+            + tuple(f"packs/{pack.folder.name}" for pack in packs),
             stands=stands,
         )
 

@@ -39,6 +39,8 @@ from lambda_bundle.settings import differences, digest_of, environment_of, setti
 from lambda_bundle.stamps import NEVER, Seen, Stamp, is_settled, look, stamp
 
 KIND = "builds"
+_STALE = 600.0
+"""Seconds after which an entry that is used again has to be marked: the cache forgets after an hour."""
 _UNKNOWN = "nothing is known of its last build"
 
 
@@ -93,6 +95,7 @@ class Freshness:
         """What is told by variables: where pip has no part in it, and where it has."""
         self.began = time.time_ns()
         """When this run began, in nanoseconds since the epoch."""
+        self._used: set[str] = set()
         self._lacking: dict[tuple[str, str], bool] = {}
         self._layers: dict[str, list[list[str | None]] | None] = {}
         self._folders: dict[tuple[str, str], str] = {}
@@ -109,6 +112,7 @@ class Freshness:
             changed = [*judge.sources(), *judge.others(self._is_there), *judge.layers(rows)]
             changed = [*dict.fromkeys((*changed, *judge.projects()))]
             missing = tuple(judge.artifact(rows.get(job.name)))
+            kept = [f"{self._cache.folder}/{name}" for name in record["kept"]]
             if changed:
                 return Verdict(reasons=(*changed, *missing), known=judge.known())
             found = Verdict(
@@ -126,7 +130,19 @@ class Freshness:
             return Verdict(reasons=(_UNKNOWN,))
         if judge.moved:
             self._write(job, record)
+        if not found.reasons:
+            records = self._path(job).rpartition("/")[0]
+            self._use(records, *kept)
         return found
+
+    def _use(self, *paths: str) -> None:
+        """What an artifact that is up to date was made of counts as used: it stays as long as others do."""
+        for path in paths:
+            if path not in self._used:
+                self._used.add(path)
+                with suppress(OSError):
+                    if time.time() - os.stat(path).st_mtime > _STALE:  # noqa: PTH116 - a Path for each is slow
+                        os.utime(path)
 
     def restored(self, job: Job, recipe: Recipe) -> None:
         """Remember that an artifact is there again, as it was built."""
@@ -151,6 +167,7 @@ class Freshness:
             "beside": {name: self._listed(one) for name, one in inputs.beside.items()},
             "pinned": inputs.pinned,
             "packs": inputs.packs,
+            "kept": inputs.kept,
             "stands": inputs.stands,
             "artifact": document(artifact),
             "warnings": [asdict(problem) for problem in own],

@@ -53,6 +53,8 @@ class Inputs:
     """Whether locks say all that is installed, in its layers too."""
     packs: tuple[str, ...] | None = None
     """The packs in the cache that make the zip, with the sources; None where it is made of something else."""
+    kept: tuple[str, ...] = ()
+    """The entries of the cache that a build would use again, as "kind/name"."""
     stands: list[int] | str | None = None
     """How the artifact stood when it was published, as `standing` says."""
 

@@ -420,6 +420,21 @@ def test_configuration_that_appears_or_gains_something(workshop: Workshop) -> No
     assert "src/uv.toml added" in why(workshop)
 
 
+def test_what_is_up_to_date_uses_the_cache(workshop: Workshop) -> None:
+    """What it was made of goes last, although nothing was made."""
+    again(workshop)
+    cache = Cache.of(workshop.environ)
+    long_ago = time.time() - 9 * 3600
+    for entry in cache.entries():
+        os.utime(entry.path, (long_ago, long_ago))
+    assert again(workshop).status == "fresh"
+    used = {entry.path.parent.name for entry in cache.entries() if entry.used > long_ago + 3600}
+    assert used >= {"builds", "sets", "resolutions", "packs"}
+    assert cache.prune(0) != [], "verdicts, for example"
+    shutil.rmtree(workshop.output)
+    assert again(workshop).status == "built"
+
+
 def test_variables_of_pip(workshop: Workshop) -> None:
     """They are of no interest to what uv installs, but for what pip has put into a layer."""
     theirs, bare = {"environ": {"PIP_PRE": "1"}}, {"environ": {"UV_PRERELEASE": "allow"}}
