@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from packaging.utils import canonicalize_name
 
-from lambda_bundle import binaries, closure, hygiene, reading
+from lambda_bundle import binaries, bytecode, closure, hygiene, reading
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.elf import Binary
 from lambda_bundle.errors import Problem
@@ -151,6 +151,7 @@ def _problems(subject: Subject, desk: Desk) -> Iterator[Problem]:
         others=_reader(subject),
     )
     yield from judge.problems()
+    yield from bytecode.judge(subject.own, content.files, target)
     yield from closure.judge(
         content.distributions,
         target,

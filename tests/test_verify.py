@@ -111,6 +111,24 @@ def test_sources_in_no_encoding(workshop: Workshop) -> None:
     assert "not valid utf-8: byte" in f"{problem.detail}"
 
 
+@pytest.mark.parametrize(
+    ("minor", "expected"),
+    [(13, []), (12, [("error", "ExtensionMisfit")]), (None, [("error", "ExtensionMisfit")])],
+)
+def test_modules_without_sources(
+    workshop: Workshop, wheelhouse: Wheelhouse, minor: int | None, expected: list[tuple[str, str]]
+) -> None:
+    """Another Python does not import what this one has compiled, in dependencies as in sources."""
+    number = {13: 3571, 12: 3531, None: 0}[minor]
+    compiled = number.to_bytes(2, "little") + b"\r\n" + bytes(12)
+    wheelhouse.wheel("low", files={"low/__init__.py": "", "low/data.py": ""})
+    workshop.write({"src/requirements.txt": "low\n", "src/there.bin": compiled})
+    workshop.write({"src/app.py": f"import low.data\n{HANDLER}"})
+    beside = ["mv there.bin low/data.pyc"]
+    assert found(workshop, **{"hooks.after": beside}) == []
+    assert found(workshop, **{"hooks.after": [*beside, "rm low/data.py"]}) == expected
+
+
 def test_skipped_requirements(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
     wheelhouse.wheel("top", requires=["low"])
     wheelhouse.wheel("low")
