@@ -101,7 +101,7 @@ def _understood(texts: Mapping[str, str], target: Target, desk: Desk) -> dict[st
 def _reading(found: Source | Unread, text: str, target: Target) -> Reading:
     if isinstance(found, Source):
         return Reading(source=found)
-    if target.version > HOST or found.line is None:
+    if (target.version > HOST and not found.always) or found.line is None:
         return Reading(unread=str(found))
     lines = text.splitlines()
     shown = lines[found.line - 1].strip() if 0 < found.line <= len(lines) else ""

@@ -211,13 +211,21 @@ def _read_export(question: Question) -> Requirements:
     read = _read_lines(question, found.file, resolve=lambda _, relative: folder / relative, mixed=True)
     hashed = tuple(_with_hashes(one, found.hashes) for one in read.requirements)
     unused = ("package", *(("extras",) if law.kind == "pipenv" else ()))
+    loose = [one.name for one in hashed if not one.is_pinned]
+    open_ = Problem(
+        code=Code.UNPINNED,
+        message=f"the lock does not pin {', '.join(loose)}: another day may bring another version",
+        where=question.where,
+        hint="pipenv pins nothing whose marker does not hold where it locks: lock where it does",
+        severity="warning",
+    )
     return replace(
         read,
         requirements=hashed,
         exact=True,
         roots=found.roots,
         files=found.files,
-        warnings=_unused(question, *unused),
+        warnings=(*((open_,) if loose else ()), *_unused(question, *unused)),
     )
 
 

@@ -27,6 +27,8 @@ _CHANGING = re.compile(
 """What a function that changes its module, or the path, has in its text."""
 _REFUSED = re.compile(r"^\s+from\b.*\*|\bexcept\s*\*|^\s*\*", re.MULTILINE)
 """What the compiler may refuse and neither the parser nor ruff does, such as `import *` in a function."""
+_ALWAYS = ("import * only allowed at module level",)
+"""How the compiler's messages begin that mean the same in every version; besides those about indentation."""
 _LOCK = threading.Lock()
 _SETTLED = (3, 10)
 """The first version of Python whose syntax all later ones have."""
@@ -65,9 +67,11 @@ class Source:
 class Unread(Exception):  # noqa: N818 - what became of it is for the caller to say
     """The Python that this runs on cannot parse it."""
 
-    def __init__(self, message: str, line: int | None = None) -> None:
+    def __init__(self, message: str, line: int | None = None, *, always: bool = False) -> None:
         super().__init__(message)
         self.line = line
+        self.always = always
+        """Whether no Python 3 can, however new."""
 
 
 def read(text: str, target: Target, host: tuple[int, int]) -> Source:
@@ -80,7 +84,8 @@ def read(text: str, target: Target, host: tuple[int, int]) -> Source:
             if is_certain(target, host) or _REFUSED.search(text):
                 compile(tree, "<source>", "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise Unread(error.msg, error.lineno) from None
+        always = isinstance(error, IndentationError) or error.msg.startswith(_ALWAYS)
+        raise Unread(error.msg, error.lineno, always=always) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise Unread(str(error) or "it is nested too deeply") from None
     reader = _Reader(target, changing=_CHANGING.search(text) is not None)

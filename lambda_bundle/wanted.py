@@ -32,6 +32,11 @@ class Requirement:
     where: Where
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether it names one version, or a file."""
+        return self.url is not None or self.specifier.startswith("==")
+
+    @property
     def line(self) -> str:
         """For an installer's own requirements file; without marker and `--hash` options."""
         named = f"{self.name}[{','.join(self.extras)}]" if self.extras else self.name
@@ -85,7 +90,9 @@ class Requirements:
     @property
     def is_pinned(self) -> bool:
         """Whether nothing in it is left to a resolver."""
-        return self.exact or not (self.requirements or self.sources)
+        if self.exact:
+            return all(one.is_pinned for one in self.requirements)
+        return not (self.requirements or self.sources)
 
     @property
     def wheels(self) -> tuple[Path, ...]:

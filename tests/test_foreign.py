@@ -300,6 +300,18 @@ def test_a_hash_is_checked(bench: Bench, tool: str) -> None:
 
 
 @pytest.mark.index
+def test_what_pipenv_has_not_pinned(bench: Bench) -> None:
+    """It does so where a marker does not hold for the host, and says no version: no lock has chosen one."""
+    bench.write("pipenv")
+    bench.lock("pipenv")
+    bench.declare()
+    for locked, expected in ((False, ("built", Code.UNPINNED)), (True, ("failed", Code.LOCK_MISSING))):
+        environ = bench.environ("pipenv")
+        (one,) = bench.shop.bundle("uv-python3-10", environ=environ, locked=locked).values()
+        assert (one.status, one.problems[-1].code) == expected
+
+
+@pytest.mark.index
 def test_poetry_without_its_plugin(bench: Bench) -> None:
     bench.write("plain")
     bench.lock("poetry2")

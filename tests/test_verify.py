@@ -102,6 +102,17 @@ def test_what_nobody_can_read_of_metadata_is_no_reproach(workshop: Workshop, whe
     assert found(workshop, **{"hooks.after": more}) == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["def handler(e, c):\n\tif 1:\n        return 1\n", f"{HANDLER}\ndef f():\n    from os import *\n"],
+)
+@pytest.mark.parametrize("runtime", ["python3.8", "python3.14"])
+def test_what_no_python_parses(workshop: Workshop, runtime: str, text: str) -> None:
+    """Whatever the target is, and the Python that this runs on."""
+    workshop.write({"src/app.py": text})
+    assert ("error", "SyntaxUnsupported") in found(workshop, runtime=runtime)
+
+
 def test_sources_in_no_encoding(workshop: Workshop) -> None:
     workshop.write({"src/app.py": HANDLER.encode() + b"\n\n\ny = '\xe9'\n"})
     workshop.declare({"api": {}})
