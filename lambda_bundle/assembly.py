@@ -18,6 +18,7 @@ from pathlib import Path
 
 from lambda_bundle import access, archive, hooks, limits, manifest, registries
 from lambda_bundle import layers as layering
+from lambda_bundle.cache import FOLDER_VARIABLE
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, silence, strictly
 from lambda_bundle.hygiene import zipped
@@ -26,7 +27,7 @@ from lambda_bundle.jobs import Job
 from lambda_bundle.members import Pack
 from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
 from lambda_bundle.records import Inputs, Listing, place_of, standing
-from lambda_bundle.requirements import gather
+from lambda_bundle.requirements import gather, unused
 from lambda_bundle.result import Archived, Artifact, Progress
 from lambda_bundle.sets import is_same
 from lambda_bundle.shared import Run
@@ -214,6 +215,7 @@ class Assembly:
         """The stages up to the archive: everything that is to be in there."""
         job = self._job
         with self._stage("stage"):
+            self._check_cache()
             found, seen, folders = self._entry()
         sources = self._prepared(found)
         with self._stage("requirements"):
@@ -239,6 +241,14 @@ class Assembly:
                 shares = [replace(share, kept=_unchanged(own, share)) for share in shares]
         own = {path: source for path, source in own.items() if not any(share.holds(path) for share in shares)}
         return replace(contents, own=own, shares=tuple(shares))
+
+    def _check_cache(self) -> None:
+        """Raise `BundleError` where the cache lies among the sources: it would get into the artifact."""
+        root, job = self._run.cache.root, self._job
+        if root.is_relative_to(job.sources):
+            message = f"the cache is {self._place.shown(root)}, and lies in the entry"
+            hint = f"name a folder outside of every entry in {FOLDER_VARIABLE}"
+            raise BundleError(Problem(code=Code.CACHE_UNUSABLE, message=message, hint=hint))
 
     def _entry(self) -> tuple[Tree, Mapping[str, Seen], Mapping[str, Stamp]]:
         """The files of the entry, how they are, and the folders that they were found in."""
@@ -385,7 +395,7 @@ class Assembly:
         job, place = self._job, self._place
         law = find(place, job.selection, job.name)
         if law is None:
-            return NO_REQUIREMENTS
+            return replace(NO_REQUIREMENTS, warnings=unused(job.selection, place.shown(job.sources)))
         wanted = gather(law, place, job.selection, target, self._run.work(job, self._environ))
         if self._run.locked and not wanted.is_pinned:
             raise _unlocked(law, place, job.name)

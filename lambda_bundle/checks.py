@@ -123,11 +123,18 @@ def _check_entry(key: KeyPath, value: str, findings: Findings, *, root: Path) ->
     findings.add(key, Code.ENTRY_MISSING, f"there is no folder {quoted(value)}", hint)
 
 
+def handler_fault(value: str) -> tuple[str, str] | None:
+    """What is wrong with the form of a handler, and a hint."""
+    if _HANDLER.fullmatch(value):
+        return None
+    hint = 'for `def handler` in app/main.py write "app.main.handler"'
+    return f'{quoted(value)} is not of the form "module.name"', hint
+
+
 def _check_handler(key: KeyPath, value: str, findings: Findings) -> None:
-    if not _HANDLER.fullmatch(value):
-        hint = 'for `def handler` in app/main.py write "app.main.handler"'
-        message = f'{quoted(value)} is not of the form "module.name"'
-        findings.add(key, Code.INVALID_HANDLER, message, hint)
+    fault = handler_fault(value)
+    if fault is not None:
+        findings.add(key, Code.INVALID_HANDLER, *fault)
 
 
 def _check_hooks(key: KeyPath, value: Table, findings: Findings) -> None:

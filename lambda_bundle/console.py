@@ -97,8 +97,10 @@ class Printer:
     """Writes to stdout and stderr."""
 
     def __init__(self) -> None:
-        self._streams = sys.stdout, sys.stderr
-        self._out, self._err = _opened(sys.stdout, stderr=False), _opened(sys.stderr, stderr=True)
+        # Python has none where whoever has called it has closed it (`>&-`): nobody listens there.
+        self._streams = tuple(one if one is not None else io.StringIO() for one in (sys.stdout, sys.stderr))
+        out, err = self._streams
+        self._out, self._err = _opened(out, stderr=False), _opened(err, stderr=True)
         self.is_live = self._err.is_live
         """Whether lines can be redrawn in place."""
 

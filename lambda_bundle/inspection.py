@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from lambda_bundle import unpacked
+from lambda_bundle.checks import handler_fault
 from lambda_bundle.errors import (
     BundleError,
     Code,
@@ -91,6 +92,11 @@ def given(
         elif value not in known:
             hint = did_you_mean(value, known) or f"it is one of {', '.join(known)}"
             problems.append(_invalid(f'"{value}" is not known', option, hint))
+    fault = None if handler is None else handler_fault(handler)
+    if fault is not None:
+        message, hint = fault
+        where = Where(key="--handler")
+        problems.append(Problem(code=Code.INVALID_HANDLER, message=message, where=where, hint=hint))
     if not problems and arch not in RUNTIMES[str(runtime)].archs:
         problems.append(_invalid(f"{runtime} does not exist on {arch}", "arch", None))
     if problems:

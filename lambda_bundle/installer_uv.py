@@ -69,6 +69,8 @@ from lambda_bundle.uv_output import (
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
 
 _PIN = re.compile(r"===?[^,*]+")
+_FIRST = "--index-strategy"
+"""uv's hint at versions in another index than the first that has the package."""
 _CHOICE = ("UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE")
 """Variables that uv refuses beside a lock; what they say was heard when the wheels were chosen."""
 
@@ -309,7 +311,9 @@ class Uv:
         if blamed := blame(NO_SUCH_VERSION, told):
             name = blamed["name"]
             offered = self._offered(name, wanted, work)
-            return not_found(name, wanted, asked=f"{name}{blamed['asked']}".rstrip(".,"), offered=offered)
+            asked = f"{name}{blamed['asked']}".rstrip(".,")
+            first = _FIRST in told
+            return not_found(name, wanted, asked=asked, offered=offered, first=first)
         return conflict(completed.output.strip())
 
     def _wheelless(

@@ -344,11 +344,17 @@ def source_only(
 
 
 def not_found(
-    name: str, wanted: Requirements, *, asked: str | None = None, offered: str | None = None
+    name: str,
+    wanted: Requirements,
+    *,
+    asked: str | None = None,
+    offered: str | None = None,
+    first: bool = False,
 ) -> BundleError:
     """The error for a package that no index has, or for versions that none has of one that exists.
 
-    `asked` is the requirement for those versions, and `offered` the newest version that there is.
+    `asked` is the requirement for those versions, and `offered` the newest version that there is; with
+    `first`, in the first index alone that has the package.
     """
     if asked is None:
         message = f"no index has a package called {name}"
@@ -356,6 +362,10 @@ def not_found(
     else:
         message = f"no index has {asked}" + (f"; the newest version is {offered}" if offered else "")
         hint = "correct the version, or add the index that has it"
+        if first:
+            message = f"the first index that has {name} has no {asked}"
+            message += f"; its newest version is {offered}" if offered else ""
+            hint = "put the index that has it first, or set UV_INDEX_STRATEGY=unsafe-best-match"
     where = where_asked(name, wanted)
     return BundleError(Problem(code=Code.PACKAGE_NOT_FOUND, message=message, where=where, hint=hint))
 

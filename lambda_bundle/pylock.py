@@ -5,6 +5,7 @@ The rules are those of https://packaging.python.org/en/latest/specifications/pyl
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,9 @@ from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
 from lambda_bundle.lock import Candidates, Source, Wheel, wheel_file
 from lambda_bundle.projects import TOOL, table
 from lambda_bundle.targets import Target
+
+# It logs what a newer version of the format may hold, and Python prints what nobody listens to.
+logging.getLogger("packaging.pylock").addHandler(logging.NullHandler())
 
 _SECURE = ("sha256", "sha384", "sha512")
 

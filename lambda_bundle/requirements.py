@@ -365,6 +365,21 @@ def _rivals(question: Question) -> tuple[Problem, ...]:
     )
 
 
+def unused(selection: Selection, entry: str) -> tuple[Problem, ...]:
+    """A warning for each key that selects among dependencies, for an entry that has none."""
+    return tuple(
+        Problem(
+            code=Code.SELECTION_UNUSED,
+            message=f"`{key}` is set, and {entry} has no file that says what to install",
+            where=Where(key=key),
+            hint=f"leave out `{key}`, or name the file with `requirements`",
+            severity="warning",
+        )
+        for key in ("groups", "extras", "package", "skip", "sdists")
+        if getattr(selection, key)
+    )
+
+
 def _unused(question: Question, *keys: str) -> tuple[Problem, ...]:
     """A warning for each key that means nothing for this kind of file."""
     return tuple(

@@ -86,7 +86,7 @@ def parse_event(path: str) -> bytes:
     """The event in a file. Raises `BundleError` when it cannot be read or is no JSON."""
     try:
         content = Path(path).read_bytes()
-        json.loads(content)
+        json.loads(content, parse_constant=_refuse)
     except OSError as error:
         message, hint = f"{path} cannot be read: {error.strerror}", "give a file that holds the event as JSON"
     except (ValueError, RecursionError) as error:
@@ -94,6 +94,10 @@ def parse_event(path: str) -> bytes:
     else:
         return content
     raise BundleError(_invalid(message, "event", hint))
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no value of JSON")
 
 
 def parse_timeout(text: str) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -405,6 +407,21 @@ def test_a_reader_who_leaves_changes_nothing(project: Project) -> None:
     child.stdout = None
     _, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX closes them")
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0)])
+def test_nobody_has_to_listen(project: Project, closed: str, code: int) -> None:
+    command = f"{shlex.quote(sys.executable)} -m invoke plan {closed}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=project.root,
+        env=dict(project.environ),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert b"Traceback" not in done.stderr
 
 
 # --- a tasks.py with tasks of its own, in the two ways that are documented

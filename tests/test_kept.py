@@ -449,6 +449,14 @@ def test_processes_share_a_cache(
     assert not list(kept.folder.glob("*/.*")), "nothing half made is left"
 
 
+def test_a_cache_among_the_sources(workshop: Workshop) -> None:
+    environ = {"LAMBDA_BUNDLE_CACHE": str(workshop.root / "src" / "cache")}
+    result = workshop.bundle("zip", environ=environ)["zip"]
+    (problem,) = result.problems
+    assert (result.status, problem.code) == ("failed", Code.CACHE_UNUSABLE)
+    assert problem.message == "the cache is src/cache, and lies in the entry"
+
+
 # --- the command
 
 

@@ -647,6 +647,7 @@ def test_an_artifact_of_somebody_else(project: Project) -> None:
         ((), "nothing is selected"),
         (("--all", "--event", "none.json"), "none.json cannot be read"),
         (("--all", "--event", "tasks.py"), "tasks.py is not JSON"),
+        (("--all", "--event", "nan.json"), "nan.json is not JSON"),
         (("--all", "--timeout", "soon"), '"soon" is not a number of seconds'),
         (("--all", "--timeout", "nan"), '"nan" is not a number of seconds'),
         (("--all", "--timeout", "-1"), '"-1" is not a number of seconds'),
@@ -668,6 +669,7 @@ def test_what_cannot_be_meant(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(project.root)
+    project.write({"nan.json": '{"a": NaN}'})
     with pytest.raises(SystemExit) as caught:
         Program(namespace=ns).run(["invoke", "smoke", *options])
     assert caught.value.code == 2

@@ -113,6 +113,12 @@ def test_what_no_python_parses(workshop: Workshop, runtime: str, text: str) -> N
     assert ("error", "SyntaxUnsupported") in found(workshop, runtime=runtime)
 
 
+@pytest.mark.parametrize("key", ["groups", "extras", "skip", "sdists"])
+def test_a_selection_among_nothing(workshop: Workshop, key: str) -> None:
+    """Somebody has forgotten the file that it is about."""
+    assert found(workshop, **{key: ["one"]}) == [("warning", "SelectionUnused")]
+
+
 def test_sources_in_no_encoding(workshop: Workshop) -> None:
     workshop.write({"src/app.py": HANDLER.encode() + b"\n\n\ny = '\xe9'\n"})
     workshop.declare({"api": {}})
@@ -413,7 +419,9 @@ def test_archives_that_are_none(project: Project, tmp_path: Path) -> None:
     (tmp_path / "cut.zip").write_bytes(
         archive(tmp_path / "x.zip", {"a.py": "x = 1\n" * 99}).read_bytes()[:200]
     )
-    for name in ("text.zip", "cut.zip"):
+    with zipfile.ZipFile(tmp_path / "other.zip", "w", zipfile.ZIP_BZIP2) as made:  # Lambda has no idea of it
+        made.writestr("app.py", HANDLER)
+    for name in ("text.zip", "cut.zip", "other.zip"):
         options = ("--path", str(tmp_path / name), *TARGET)
         assert verified(project, *options, code=1) == [("error", "ArtifactUnreadable")]
     assert verified(project, "--path", "nowhere.zip", *TARGET, code=1) == [("error", "ArtifactMissing")]
