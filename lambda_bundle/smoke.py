@@ -44,6 +44,8 @@ class Subject:
     target: Target
     layers: tuple[Path, ...] = ()
     """Artifacts of layers, in the order in which Lambda unpacks them: later ones win."""
+    problems: tuple[Problem, ...] = ()
+    """Why it cannot be run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,8 @@ class _Run:
 
 
 def _one(run: _Run, subject: Subject) -> Trial:
+    if subject.problems:
+        return Trial(subject=subject, status="failed", problems=subject.problems)
     try:
         with Sandbox.of(subject.artifact, subject.layers, run.folder) as sandbox:
             interpreter = _choose(run.interpreters, subject.target, sandbox.compiled)

@@ -20,7 +20,7 @@ _ENV = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<value>.*)", re.ASCII | re.DOTALL)
 def of_jobs(jobs: Sequence[Job]) -> tuple[Subject, ...]:
     """The functions among the jobs, with the layers that they are deployed with; a layer has nothing to call.
 
-    Raises `BundleError` for what was not bundled, and when there is no function.
+    Raises `BundleError` when there is no function, and when none was bundled.
     """
     functions = [job for job in jobs if job.handler is not None]
     if not functions:
@@ -29,12 +29,12 @@ def of_jobs(jobs: Sequence[Job]) -> tuple[Subject, ...]:
         raise BundleError(Problem(code=Code.NOTHING_SELECTED, message=message, hint=hint))
     needed = dict.fromkeys(one for job in functions for one in (job, *job.layers))
     rows = {output: manifest.read(output) for output in dict.fromkeys(job.output for job in needed)}
-    missing = [job for job in needed if job.name not in rows[job.output]]
-    if missing:
-        raise BundleError(*(_missing(job) for job in missing))
+    missing = {job: _missing(job) for job in needed if job.name not in rows[job.output]}
+    if all(job in missing for job in functions):
+        raise BundleError(*missing.values())
 
     def artifact(job: Job) -> Path:
-        return job.output / str(rows[job.output][job.name]["path"])
+        return job.artifact if job in missing else job.output / str(rows[job.output][job.name]["path"])
 
     return tuple(
         Subject(
@@ -43,6 +43,7 @@ def of_jobs(jobs: Sequence[Job]) -> tuple[Subject, ...]:
             handler=job.handler,
             target=job.target,
             layers=tuple(artifact(layer) for layer in job.layers),
+            problems=tuple(missing[one] for one in (job, *job.layers) if one in missing),
         )
         for job in functions
         if job.handler is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -614,6 +615,24 @@ def test_one_that_fails_leaves_the_others_alone(project: Project) -> None:
     assert rows["good"]["interpreter"]["exact"] is True
     assert rows["good"]["interpreter"]["version"] == platform.python_version()
     assert rows["bad"]["problems"][0]["code"] == Code.INIT_FAILED.value
+
+
+def test_one_that_is_missing_leaves_the_others_alone(project: Project) -> None:
+    here, other = project.root / "dist", project.root / "other"
+    shutil.copytree(here, other)
+    told = json.loads((other / "manifest.json").read_bytes())
+    del told["artifacts"]["common"], told["artifacts"]["bad"]
+    (other / "manifest.json").write_text(json.dumps(told))
+    ran = project.here("smoke", "--all", "--output", "other", "--json")
+    assert ran.code == 1
+    rows = {row["name"]: row for row in ran.data["smoke"]}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "good": "passed",
+        "bad": "failed",
+        "layered": "failed",
+    }
+    for name in ("bad", "layered"):
+        assert [one["code"] for one in rows[name]["problems"]] == [Code.ARTIFACT_MISSING.value]
 
 
 def test_layers_come_along(project: Project) -> None:
