@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,17 +15,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lambda_bundle import access, archive, hooks, limits, manifest, registries
+from lambda_bundle import access, archive, hooks, limits, manifest
 from lambda_bundle import layers as layering
 from lambda_bundle.cache import FOLDER_VARIABLE
 from lambda_bundle.contents import Contents, Share
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, silence, strictly
 from lambda_bundle.hygiene import zipped
+from lambda_bundle.inputs import inputs_of
 from lambda_bundle.installed import refresh_records
 from lambda_bundle.jobs import Job
 from lambda_bundle.members import Pack
-from lambda_bundle.projects import Law, Place, find, lock_name, places, refreshing
-from lambda_bundle.records import Inputs, Listing, place_of, standing
+from lambda_bundle.projects import Law, Place, find, lock_name, refreshing
+from lambda_bundle.records import Inputs, place_of, standing
 from lambda_bundle.requirements import gather, unused
 from lambda_bundle.result import Archived, Artifact, Progress
 from lambda_bundle.sets import is_same
@@ -41,10 +41,10 @@ from lambda_bundle.stage import (
     scan,
     sources_of,
 )
-from lambda_bundle.stamps import NEVER, Seen, Stamp, changed_since, look, stamp
+from lambda_bundle.stamps import Seen, Stamp, look
 from lambda_bundle.targets import Target
-from lambda_bundle.variables import files, rooted
-from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements, file_path
+from lambda_bundle.variables import rooted
+from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
 from lambda_bundle.working import private_folder
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -88,7 +88,7 @@ class Assembly:
         upload = zipped(archived.size) if job.format == "zip" else ()
         told = (one for one in upload if not any(entry.silences(one) for entry in job.ignore))
         warnings = (*found, *(one.at(name=job.name, stage="archive") for one in told))
-        return artifact, self._inputs(contents, packs, stands), warnings
+        return artifact, inputs_of(self._run, contents, packs, stands=stands), warnings
 
     def _verified(self, contents: Contents) -> tuple[Problem, ...]:
         """What is to say of what will be archived. Raises `BundleError` where that is an error."""
@@ -107,109 +107,6 @@ class Assembly:
         if fails(kept) or (run.strict and job.warnings):
             raise BundleError(*kept)
         return kept
-
-    def _inputs(self, contents: Contents, packs: Sequence[Pack], stands: list[int] | str | None) -> Inputs:
-        """What to look at before the next build; what hooks have made in the copy comes from the sources."""
-        job = self._job
-        read: set[str] = set()
-        looked: dict[str, None] = {}
-        configuring: dict[str, None] = {}
-        wheels: dict[str, None] = {}
-        projects: dict[str, str] = {}
-        for one in (contents, *contents.layers):
-            place = Place(root=one.job.root, entry=one.job.sources)
-            environ = {**self._run.environ, **rooted(dict(one.job.env), str(one.job.root))}
-            read |= set(files(environ, pip=one.job.backend == "pip"))
-            looked |= dict.fromkeys(map(str, places(place, one.job.name, one.job.selection)))
-            if any(share.found.wheels or share.found.left_out for share in one.shares):
-                configuring |= dict.fromkeys(map(str, registries.places(one.job.sources)))
-            for share in one.shares:
-                wanted, local = share.order.wanted, share.found.local
-                named = (*wanted.files, *wanted.wheels, *local.files)
-                wheels |= dict.fromkeys(map(str, self._wheels_of(share)))
-                read |= {str(path) for path in named if not self._is_ours(path)}
-                projects |= {str(folder): digest for folder, digest in local.projects.items()}
-        for layer in contents.layers:
-            read |= {f"{layer.job.sources}/{path}" for path in layer.seen}
-        sources = {f"{job.sources}/{path}" for path in contents.seen}
-        others = sorted(read - sources)
-        looked |= configuring
-        unread = [path for path in configuring if path not in read and path not in sources]
-        return Inputs(
-            sources={
-                path: self._as_used(f"{job.sources}/{path}", seen) for path, seen in contents.seen.items()
-            },
-            folders=contents.folders,
-            others={path: self._as_read(path) for path in others},
-            found={path: self._as_read(path) for path in wheels if path not in read},
-            projects=projects,
-            configurations={
-                path: (stamp(path), registries.said(Path(path))) for path in unread if not self._is_new(path)
-            },
-            absent=tuple(path for path in looked if path not in read and self._is_new(path)),
-            layers={layer.job.name: layer.wheels for layer in contents.layers},
-            beside={
-                layer.job.name: Listing(sources=tuple(layer.seen), folders=layer.folders)
-                for layer in contents.layers
-            },
-            pinned=all(
-                share.order.wanted.is_pinned for one in (contents, *contents.layers) for share in one.shares
-            ),
-            packs=tuple(pack.folder.name for pack in packs) if self._is_plain(contents) else None,
-            kept=tuple(
-                f"{kind}/{name}"
-                for share in contents.shares
-                if share.found.key
-                for kind, name in (
-                    ("sets", f"{share.found.key}.json"),
-                    ("resolutions", f"{share.order.lasting_key}.json"),
-                )
-            )
-            + tuple(f"packs/{pack.folder.name}" for pack in packs),
-            stands=stands,
-        )
-
-    def _as_used(self, path: str, seen: Seen) -> Seen:
-        """A source as it was when the work began; one that has changed since is none that was built."""
-        try:
-            return seen if stamp(path) == seen.stamp else seen.unknown
-        except OSError:
-            return seen.unknown
-
-    def _as_read(self, path: str) -> Seen:
-        """The same for what was read on the way, nobody knows when."""
-        try:
-            seen = look(path)
-        except OSError:
-            return NEVER
-        return seen.unknown if changed_since(seen.stamp, self._run.freshness.began) else seen
-
-    def _is_new(self, path: str) -> bool:
-        """Whether a file was not there when the run began."""
-        try:
-            return changed_since(stamp(path), self._run.freshness.began)
-        except OSError:
-            return not os.path.lexists(path)
-
-    def _wheels_of(self, share: Share) -> Iterator[Path]:
-        """The wheels on this machine that were installed, whatever named them."""
-        for wheel in (*share.found.wheels, *share.found.left_out):
-            if wheel.url.startswith("file:"):
-                path = Path(file_path(wheel.url.partition("#")[0]))
-                if not self._run.cache.holds(str(path)):
-                    yield path
-
-    def _is_plain(self, contents: Contents) -> bool:
-        """Whether an artifact is a zip of packs and sources, and its wheels are known by their hashes."""
-        job = self._job
-        if job.format == "dir" or job.before or job.after:
-            return False
-        known = all(wheel.sha256 for share in contents.shares for wheel in share.found.wheels)
-        return known and contents.own == {path: job.sources / path for path in contents.seen}
-
-    def _is_ours(self, path: Path) -> bool:
-        """Whether a file is in a folder that only this run has."""
-        return any(output.folder in path.parents for output in self._run.outputs.values())
 
     def contents(self) -> Contents:
         """The stages up to the archive: everything that is to be in there."""

@@ -76,6 +76,7 @@ class Configurations:
 
     def __init__(self) -> None:
         self._known: dict[Path, _Found] = {}
+        self._said: dict[str, str] = {}
 
     def find(self, folder: Path, environ: Mapping[str, str], markers: Mapping[str, str]) -> Registries | None:
         """What holds for a folder by uv's rules; None where nothing does.
@@ -88,6 +89,12 @@ class Configurations:
             return None
         found = self._of(Path(os.path.normpath(folder)))
         return _registries(found, markers) if found else None
+
+    def said(self, path: str) -> str:
+        """The same as `said`."""
+        if path not in self._said:
+            self._said[path] = said(Path(path))
+        return self._said[path]
 
     def _of(self, folder: Path) -> _Found:
         """The configurations of a folder and of those above it, the nearest first."""

@@ -74,7 +74,7 @@ ORDER = [
     ),
     *("unpacked", "inspection"),
     *("result", "archive", "manifest", "working", "settings", "records", "freshness"),
-    *("restoring", "shared", "assembly", "locking", "pool", "pipeline", "clean"),
+    *("restoring", "shared", "inputs", "assembly", "locking", "pool", "pipeline", "clean"),
     # running an artifact
     *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
     # the edge
