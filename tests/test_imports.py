@@ -102,6 +102,8 @@ def test_handler_that_is_found(handler: str, files: list[str]) -> None:
         ("app.lambda_handler", "app.py", "HandlerUndefined"),
         ("time.handler", "time.py", "HandlerShadowed"),
         ("json.handler", "json.py", "HandlerShadowed"),
+        ("types.handler", "types.py", "HandlerShadowed"),
+        ("collections.handler", "collections/__init__.py", "HandlerShadowed"),
     ],
 )
 def test_handler_that_lambda_would_not_find(handler: str, file: str, code: str) -> None:
