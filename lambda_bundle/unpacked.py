@@ -76,7 +76,10 @@ def _unreadable(path: Path, why: str, hint: str) -> BundleError:
 def _of_folder(path: Path) -> Artifact:
     files: dict[str, Path] = {}
     modes: dict[str, int] = {}
-    for root, _, names in os.walk(path, followlinks=True):
+    for root, folders, names in os.walk(path, followlinks=True):
+        for name in folders:
+            folder = Path(root, name)
+            modes[f"{folder.relative_to(path).as_posix()}/"] = folder.stat().st_mode
         for name in names:
             file = Path(root, name)
             relative = file.relative_to(path).as_posix()
@@ -96,7 +99,7 @@ def _of_zip(path: Path, folder: Path) -> Artifact:
         members = [one for one in archive.infolist() if not one.is_dir()]
         unzipped = sum(one.file_size for one in members)
         files: dict[str, Path] = {}
-        problems = list(_closed({one.filename: one.external_attr >> 16 for one in members}))
+        problems = list(_closed({one.filename: one.external_attr >> 16 for one in archive.infolist()}))
         for one in members if unzipped <= _FAR_TOO_LARGE else ():
             name = one.orig_filename.replace("\0", "")
             if name.startswith("/") or ".." in name.split("/"):
@@ -127,14 +130,18 @@ def _outside(name: str) -> Problem:
 
 
 def _closed(modes: Mapping[str, int]) -> Iterator[Problem]:
-    """The files that Lambda's user may not read; 0 is what archives of systems without permissions say."""
+    """What Lambda's user may not read, or enter; 0 is what archives of systems without permissions say.
+
+    Folders end with "/".
+    """
     for path, mode in sorted(modes.items()):
-        if stat.S_IMODE(mode) and not mode & stat.S_IROTH:
+        needed = stat.S_IROTH | (stat.S_IXOTH if path.endswith("/") else 0)
+        if stat.S_IMODE(mode) and mode & needed != needed:
             yield Problem(
                 code=Code.UNREADABLE_FILE,
                 message=f"its permissions are {stat.S_IMODE(mode):o}, and Lambda's user is not its owner",
                 where=Where(file=path),
-                hint="make files 644, and programs 755 (`chmod -R a+rX`), before they are zipped",
+                hint="make files 644, programs and folders 755 (`chmod -R a+rX`), before they are zipped",
             )
 
 

@@ -414,6 +414,17 @@ def test_permissions_in_an_archive_of_somebody_else(project: Project, tmp_path: 
         assert verified(project, "--path", str(made), *TARGET, code=code) == expected
 
 
+def test_folders_that_nobody_may_enter(project: Project, tmp_path: Path) -> None:
+    for mode, code in ((0o700, 1), (0o744, 1), (0o755, 0)):
+        made = archive(tmp_path / "x.zip", {"app.py": HANDLER, "pkg/x.py": "x = 1\n"})
+        with zipfile.ZipFile(made, "a") as more:
+            entry = zipfile.ZipInfo("pkg/")
+            entry.external_attr = (0o40000 | mode) << 16 | 0x10
+            more.writestr(entry, b"")
+        expected = [("error", "UnreadableFile")] if code else []
+        assert verified(project, "--path", str(made), *TARGET, code=code) == expected
+
+
 def test_archives_that_are_none(project: Project, tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("no")
     (tmp_path / "cut.zip").write_bytes(
