@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,22 +211,27 @@ def _read_export(question: Question) -> Requirements:
     read = _read_lines(question, found.file, resolve=lambda _, relative: folder / relative, mixed=True)
     hashed = tuple(_with_hashes(one, found.hashes) for one in read.requirements)
     unused = ("package", *(("extras",) if law.kind == "pipenv" else ()))
-    loose = [one.name for one in hashed if not one.is_pinned]
-    open_ = Problem(
-        code=Code.UNPINNED,
-        message=f"the lock does not pin {', '.join(loose)}: another day may bring another version",
-        where=question.where,
-        hint="pipenv pins nothing whose marker does not hold where it locks: lock where it does",
-        severity="warning",
-    )
     return replace(
         read,
         requirements=hashed,
         exact=True,
         roots=found.roots,
         files=found.files,
-        warnings=(*((open_,) if loose else ()), *_unused(question, *unused)),
+        warnings=(*_left_open(question, hashed), *_unused(question, *unused)),
     )
+
+
+def _left_open(question: Question, requirements: Iterable[Requirement]) -> Iterator[Problem]:
+    """A warning about what a lock does not pin; Pipenv does that to what its markers leave out."""
+    names = [one.name for one in requirements if not one.is_pinned]
+    if names:
+        yield Problem(
+            code=Code.UNPINNED,
+            message=f"the lock does not pin {', '.join(names)}: another day may bring another version",
+            where=question.where,
+            hint="pipenv pins nothing whose marker does not hold where it locks: lock where it does",
+            severity="warning",
+        )
 
 
 def _with_hashes(requirement: Requirement, hashes: Mapping[tuple[str, str], tuple[str, ...]]) -> Requirement:
