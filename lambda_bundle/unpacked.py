@@ -99,6 +99,7 @@ def _of_zip(path: Path, folder: Path) -> Artifact:
         members = [one for one in archive.infolist() if not one.is_dir()]
         unzipped = sum(one.file_size for one in members)
         files: dict[str, Path] = {}
+        links: dict[str, str] = {}
         problems = list(_closed({one.filename: one.external_attr >> 16 for one in archive.infolist()}))
         for one in members if unzipped <= _FAR_TOO_LARGE else ():
             name = one.orig_filename.replace("\0", "")
@@ -107,10 +108,14 @@ def _of_zip(path: Path, folder: Path) -> Artifact:
                 continue
             if one.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                 raise NotImplementedError  # Lambda knows these two
+            if stat.S_ISLNK(one.external_attr >> 16):
+                links[name] = archive.read(one).decode(errors="replace")
+                continue
             files[name] = folder / f"{len(files)}"  # under a name of ours: theirs may be none on this system
             with archive.open(one) as packed, files[name].open("wb") as file:
                 while block := packed.read(1 << 20):
                     file.write(block)
+        problems += _follow(links, files)
     return Artifact(
         path=path,
         size=path.stat().st_size,
@@ -118,6 +123,26 @@ def _of_zip(path: Path, folder: Path) -> Artifact:
         files=dict(sorted(files.items())),
         problems=tuple(problems),
     )
+
+
+def _follow(links: Mapping[str, str], files: dict[str, Path]) -> Iterator[Problem]:
+    """Add what symbolic links of an archive lead to, under their names: Lambda unpacks them as links."""
+    real = dict(files)
+    for name, target in sorted(links.items()):
+        place = name
+        for _ in links:  # one may lead to another
+            if place not in links:
+                break
+            place = posixpath.normpath(posixpath.join(posixpath.dirname(place), links[place]))
+        below = {path: file for path, file in real.items() if path == place or path.startswith(f"{place}/")}
+        files |= {f"{name}{path[len(place) :]}": file for path, file in below.items()}
+        if not below:
+            yield Problem(
+                code=Code.BROKEN_LINK,
+                message=f"a symbolic link points to {target}, which is not in the archive",
+                where=Where(file=name),
+                hint="let it lead to a file of the archive, or put the file itself there",
+            )
 
 
 def _outside(name: str) -> Problem:

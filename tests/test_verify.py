@@ -414,6 +414,25 @@ def test_permissions_in_an_archive_of_somebody_else(project: Project, tmp_path: 
         assert verified(project, "--path", str(made), *TARGET, code=code) == expected
 
 
+def test_links_in_an_archive_of_somebody_else(project: Project, tmp_path: Path) -> None:
+    """As `zip -y` writes them: to a file, to a folder, to another link, and to nothing."""
+    made = archive(
+        tmp_path / "x.zip", {"real.py": f"import pkg.x, lib.other.x\n{HANDLER}", "lib/pkg/x.py": ""}
+    )
+
+    def link(links: Mapping[str, str]) -> None:
+        with zipfile.ZipFile(made, "a") as more:
+            for name, target in links.items():
+                entry = zipfile.ZipInfo(name)
+                entry.external_attr = 0o120777 << 16
+                more.writestr(entry, target)
+
+    link({"app.py": "real.py", "pkg": "lib/pkg", "lib/other": "../pkg"})
+    assert verified(project, "--path", str(made), *TARGET, code=0) == []
+    link({"gone.py": "nowhere.py", "loop": "loop", "above": "../etc"})
+    assert verified(project, "--path", str(made), *TARGET, code=1) == [("error", "BrokenLink")] * 3
+
+
 def test_folders_that_nobody_may_enter(project: Project, tmp_path: Path) -> None:
     for mode, code in ((0o700, 1), (0o744, 1), (0o755, 0)):
         made = archive(tmp_path / "x.zip", {"app.py": HANDLER, "pkg/x.py": "x = 1\n"})
