@@ -112,8 +112,8 @@ class Assembly:
         """The stages up to the archive: everything that is to be in there."""
         job = self._job
         with self._stage("stage"):
-            self._check_cache()
             found, seen, folders = self._entry()
+            self._check_cache(found)
         sources = self._prepared(found)
         with self._stage("requirements"):
             wanted = [(target, self._wanted(target)) for target in job.targets]
@@ -139,12 +139,14 @@ class Assembly:
         own = {path: source for path, source in own.items() if not any(share.holds(path) for share in shares)}
         return replace(contents, own=own, shares=tuple(shares))
 
-    def _check_cache(self) -> None:
+    def _check_cache(self, sources: Tree) -> None:
         """Raise `BundleError` where the cache lies among the sources: it would get into the artifact."""
         root, job = self._run.cache.root, self._job
-        if root.is_relative_to(job.sources):
+        if root.is_relative_to(job.sources) and any(one.is_relative_to(root) for one in sources.values()):
             message = f"the cache is {self._place.shown(root)}, and lies in the entry"
-            hint = f"name a folder outside of every entry in {FOLDER_VARIABLE}"
+            hint = (
+                f"leave it out with `exclude`, or name a folder outside of every entry in {FOLDER_VARIABLE}"
+            )
             raise BundleError(Problem(code=Code.CACHE_UNUSABLE, message=message, hint=hint))
 
     def _entry(self) -> tuple[Tree, Mapping[str, Seen], Mapping[str, Stamp]]:

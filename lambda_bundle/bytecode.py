@@ -13,7 +13,8 @@ from lambda_bundle.errors import Code, Problem, Where
 from lambda_bundle.targets import Target
 
 _NUMBERS = {3394: 7, 3413: 8, 3425: 9, 3439: 10, 3495: 11, 3531: 12, 3571: 13, 3627: 14}
-"""The minor version of Python 3 by the number that its modules begin with (`importlib.util.MAGIC_NUMBER`)."""
+"""The minor version of Python 3 by the number that its modules begin with (`importlib.util.MAGIC_NUMBER`, and
+`Include/internal/pycore_magic_number.h` of CPython)."""
 _SIZE = 2
 """Bytes of that number, the lower first."""
 

@@ -371,14 +371,17 @@ def _rivals(question: Question) -> tuple[Problem, ...]:
 
 
 def unused(selection: Selection, entry: str) -> tuple[Problem, ...]:
-    """A warning for each key that selects among dependencies, for an entry that has none."""
+    """A note for each key that selects among dependencies, for an entry that has none.
+
+    It may be a default, which others need; and what is missing, imports tell.
+    """
     return tuple(
         Problem(
             code=Code.SELECTION_UNUSED,
             message=f"`{key}` is set, and {entry} has no file that says what to install",
             where=Where(key=key),
             hint=f"leave out `{key}`, or name the file with `requirements`",
-            severity="warning",
+            severity="note",
         )
         for key in ("groups", "extras", "package", "skip", "sdists")
         if getattr(selection, key)

@@ -451,10 +451,15 @@ def test_processes_share_a_cache(
 
 def test_a_cache_among_the_sources(workshop: Workshop) -> None:
     environ = {"LAMBDA_BUNDLE_CACHE": str(workshop.root / "src" / "cache")}
+    workshop.bundle("zip", environ=environ)  # there was none yet
     result = workshop.bundle("zip", environ=environ)["zip"]
     (problem,) = result.problems
     assert (result.status, problem.code) == ("failed", Code.CACHE_UNUSABLE)
     assert problem.message == "the cache is src/cache, and lies in the entry"
+    workshop.declare({"zip": {"exclude": ["cache/"]}})
+    for _ in range(2):
+        assert workshop.bundle("zip", environ=environ, force=False)["zip"].status != "failed"
+    assert not [name for name in content(workshop.output / "zip.zip") if name.startswith("cache")]
 
 
 # --- the command

@@ -116,7 +116,7 @@ def test_what_no_python_parses(workshop: Workshop, runtime: str, text: str) -> N
 @pytest.mark.parametrize("key", ["groups", "extras", "skip", "sdists"])
 def test_a_selection_among_nothing(workshop: Workshop, key: str) -> None:
     """Somebody has forgotten the file that it is about."""
-    assert found(workshop, **{key: ["one"]}) == [("warning", "SelectionUnused")]
+    assert found(workshop, **{key: ["one"]}) == [("note", "SelectionUnused")]
 
 
 def test_sources_in_no_encoding(workshop: Workshop) -> None:
