@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ class Freshness:
         """What is told by variables: where pip has no part in it, and where it has."""
         self.began = time.time_ns()
         """When this run began, in nanoseconds since the epoch."""
+        self._stamp = lru_cache(maxsize=None)(stamp)  # many functions have the same layers, and files above
         self._used: set[str] = set()
         self._lacking: dict[tuple[str, str], bool] = {}
         self._layers: dict[str, list[list[str | None]] | None] = {}
@@ -105,7 +107,7 @@ class Freshness:
         try:
             record = self._cache.read(self._path(job))
             artifact = artifact_of(record["artifact"])
-            judge = _Judge(job, record, artifact, self.began)
+            judge = _Judge(job, record, artifact, self.began, self._stamp)
             settings = self._settings(job)
             if record["settings"] != settings and (told := [*differences(record["settings"], settings)]):
                 return Verdict(reasons=tuple(told))
@@ -224,8 +226,17 @@ class Freshness:
 class _Judge:
     """One record, held against what is there now."""
 
-    def __init__(self, job: Job, record: dict[str, Any], artifact: Artifact, began: int) -> None:
+    def __init__(
+        self,
+        job: Job,
+        record: dict[str, Any],
+        artifact: Artifact,
+        began: int,
+        stamp: Callable[[str], Stamp],
+    ) -> None:
+        """`stamp` is that of `stamps`, or one that looks at each file once."""
         self._job, self._record, self._artifact, self._began = job, record, artifact, began
+        self._stamp = stamp
         self._steady = False
         """Whether all folders of the entry are as they were."""
         self._same = False
@@ -255,7 +266,7 @@ class _Judge:
         """What became of the files of the entry."""
         recorded: dict[str, list[Any]] = self._record["sources"]
         folders: dict[str, list[int] | None] = self._record["folders"]
-        self._steady = all(_same_folder(path, one) for path, one in folders.items())
+        self._steady = all(self._is_steady(path, one) for path, one in folders.items())
         current: AbstractSet[str] = recorded.keys()
         if not self._steady:
             listing = self._listing(self._job)
@@ -319,7 +330,7 @@ class _Judge:
         recorded: dict[str, list[Any]] = self._record["configurations"]
         for path, (before, digest) in recorded.items():
             try:
-                now = stamp(path)
+                now = self._stamp(path)
             except OSError:
                 now = NEVER.stamp
             if before == list(now):
@@ -355,7 +366,7 @@ class _Judge:
                 yield f"layer {name} changed"
         for layer in self._job.layers:
             recorded, folders = self._record["beside"][layer.name]
-            if all(_same_folder(path, one) for path, one in folders.items()):
+            if all(self._is_steady(path, one) for path, one in folders.items()):
                 continue
             listing = self._listing(layer)
             if listing is None:
@@ -377,10 +388,17 @@ class _Judge:
         self.moved = True
         return found, {path: self._settled(one) for path, one in visited.items()}
 
+    def _is_steady(self, folder: str, before: list[int] | None) -> bool:
+        """Whether a folder has the names that it had."""
+        try:
+            return before is not None and list(self._stamp(folder)) == before
+        except OSError:
+            return False
+
     def _is_same(self, path: str, recorded: dict[str, list[Any]], key: str) -> bool:
         before, mode, digest = recorded[key]
         try:
-            if before is not None and list(stamp(path)) == before:
+            if before is not None and list(self._stamp(path)) == before:
                 return True
             seen = look(path)
         except OSError:
@@ -406,10 +424,3 @@ def _seen(one: Sequence[int], mode: int, sha256: str) -> Seen:
 
 def _stamp(size: int, changed: int, touched: int, number: int) -> Stamp:
     return size, changed, touched, number
-
-
-def _same_folder(path: str, before: list[int] | None) -> bool:
-    try:
-        return before is not None and list(stamp(path)) == before
-    except OSError:
-        return False
