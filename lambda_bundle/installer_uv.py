@@ -68,7 +68,6 @@ from lambda_bundle.uv_output import (
 )
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
 
-_PIN = re.compile(r"===?[^,*]+")
 _FIRST = "--index-strategy"
 """uv's hint at versions in another index than the first that has the package."""
 _CHOICE = ("UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE")
@@ -104,8 +103,8 @@ class Uv:
         allowed: Mapping[str, tuple[str, ...]],
     ) -> tuple[Wheel, ...] | None:
         """What uv's cache alone resolves to, where every package is pinned: no index could say otherwise."""
-        pinned = {one.name for one in wanted.requirements if _PIN.fullmatch(one.specifier)}
-        if not all(one.name in pinned and one.url is None for one in wanted.requirements):
+        pinned = {one.name for one in wanted.requirements}
+        if not all(one.is_pinned and one.url is None for one in wanted.requirements):
             return None
         _, found = self._compile(wanted, target, work, unfit, UV_OFFLINE="1")
         if found is None or not all(one.name in pinned for one in found):

@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 
 from lambda_bundle.errors import Problem, Where
 from lambda_bundle.lock import Candidates, Origin, Source
+
+_PIN = re.compile(r"===?[^,*]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class Requirement:
     @property
     def is_pinned(self) -> bool:
         """Whether it names one version, or a file."""
-        return self.url is not None or self.specifier.startswith("==")
+        return self.url is not None or _PIN.fullmatch(self.specifier) is not None
 
     @property
     def line(self) -> str:
