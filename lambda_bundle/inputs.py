@@ -101,8 +101,7 @@ def _kept(contents: Contents) -> Iterator[str]:
     for share in contents.shares:
         if share.found.key:
             yield f"sets/{share.found.key}.json"
-            with suppress(OSError):  # a wheel that it is a digest of is gone
-                yield f"resolutions/{share.order.lasting_key}.json"
+            yield f"resolutions/{share.found.resolution}.json"
 
 
 def _is_plain(contents: Contents) -> bool:

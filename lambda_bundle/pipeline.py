@@ -157,9 +157,9 @@ def _verdicts(
 
 def _asked(job: Job, verdict: Verdict, *, upgrade: bool, strict: bool, locked: bool) -> Verdict:
     """The verdict, when more is asked than that an artifact is what it was."""
-    if verdict.artifact is None:
-        return verdict
     artifact = verdict.artifact
+    if artifact is None:
+        return verdict
     if upgrade and (artifact.wheels or artifact.left_out):  # what is to be resolved anew is not up to date
         return _anew(verdict, "--upgrade")
     if strict and any(one.severity == "warning" for one in (*job.warnings, *verdict.warnings)):

@@ -45,6 +45,8 @@ class DependencySet:
     binaries: Mapping[str, Binary] = field(default_factory=dict)
     """What is known of the binaries among the files."""
     warnings: tuple[Problem, ...] = ()
+    resolution: str = ""
+    """What the requirements that it is of are called in the cache."""
     local: Local = NOTHING_LOCAL
     """What of this machine took part, as this caller knows it."""
 

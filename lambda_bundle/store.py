@@ -228,14 +228,14 @@ class Store:
         resolved = self._resolutions.find(key)
         if resolved is not None:
             with suppress(_Lacking):
-                return _get(order, resolved, self._kept)
+                return replace(_get(order, resolved, self._kept), resolution=key)
         with order.waiting():
             if resolved is not None:
                 with suppress(BundleError):  # what the index no longer has may have a successor
-                    return _get(order, resolved, self._have)
+                    return replace(_get(order, resolved, self._have), resolution=key)
             resolved, found = self._resolved(order)
         self._resolutions.keep(key, resolved)
-        return found
+        return replace(found, resolution=key)
 
     def _resolved(self, order: Order) -> tuple[tuple[Wheel, ...], DependencySet]:
         """What the requirements resolve to now, and its set."""
