@@ -43,13 +43,15 @@ class Backends:
 
         seen = []
         for python in dict.fromkeys(_pythons(self._environ)):
-            command = (python, "-m", "pip")
             told = self._children.run(
-                [*command, "--version"], cwd=self._folder, environ=self._environ, timeout=_PROBE_TIMEOUT
+                [python, "-m", "pip", "--version"],
+                cwd=self._folder,
+                environ=self._environ,
+                timeout=_PROBE_TIMEOUT,
             )
             version = re.match(r"pip (\d+)\.(\d+)", told.output)
             if told.code == 0 and version and (int(version[1]), int(version[2])) >= OLDEST:
-                return Pip(command)
+                return Pip(python)
             seen.append(
                 f"{python}: {told.output.strip().splitlines()[-1] if told.output.strip() else 'no pip'}"
             )

@@ -1,20 +1,21 @@
 """The pip backend, for hosts where only pip's configuration reaches the index. It needs nothing of uv.
 
-pip evaluates markers for the host, whatever its options say of the target: so what the target lacks
-(`pip_report.closure`) is asked for by name, and what does not apply is dropped, until nothing changes.
+pip answers markers for the host, whatever its options say of the target: what chooses versions runs by way of
+`pip_markers`, and whether that had its effect is read in pip's report.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
 from packaging.requirements import Requirement as Declared
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from lambda_bundle.errors import BundleError, Where
+from lambda_bundle import pip_markers
+from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installers import (
     BUILD_ENVIRONMENT,
     Asked,
@@ -43,20 +44,19 @@ from lambda_bundle.pip_commands import (
     sdist_arguments,
 )
 from lambda_bundle.pip_output import (
-    CONFLICT,
     NO_MATCH,
     PYTHON,
     PYTHONS,
     UNSOLVED,
     UNSUPPORTED,
     Links,
-    asked_for,
     blamed,
+    built,
     failure,
     fetch_failure,
     telling,
 )
-from lambda_bundle.pip_report import Report, chosen, closure, unlisted
+from lambda_bundle.pip_report import Report, chosen, lacking, unlisted
 from lambda_bundle.process import Completed
 from lambda_bundle.targets import Target
 from lambda_bundle.unpack import unpack
@@ -71,31 +71,23 @@ class Pip:
 
     name = "pip"
 
-    def __init__(self, command: tuple[str, ...]) -> None:
-        self._command = command
+    def __init__(self, python: str) -> None:
+        self._python = python
 
     def resolve(
         self, wanted: Requirements, target: Target, work: Work, unfit: tuple[Unfit, ...]
     ) -> tuple[Wheel, ...]:
         """See `Installer.resolve`."""
         refuse_misfits(wanted, target)
-        failures: list[Completed] = []
-        # Its dependencies by the host's markers may be what pip fails on: then each requirement by itself.
         # With hashes the list is complete by pip's own rule, and nothing else is looked at.
-        for alone in (True,) if wanted.options.require_hashes or wanted.exact else (False, True):
-            solved = self._solve(wanted, target, work, unfit, alone=alone)
-            if not isinstance(solved, Completed):
-                return chosen(solved, wanted)
-            failures.append(solved)
-            if not UNSOLVED.search(solved.output):
-                raise failure(solved, wanted, work)
-            if asked_for(solved.output, wanted):
-                break  # the host's markers have no part in that
-        if unfit:
-            raise no_fit(unfit, wanted, target)
-        # The first names both sides of a conflict, the last only what the target needs.
-        conflicting = all(CONFLICT in one.output for one in failures)
-        raise self._diagnose(failures[0 if conflicting else -1].output.strip(), wanted, target, work)
+        alone = wanted.options.require_hashes or wanted.exact
+        report = self._report(wanted, target, work, unfit, alone=alone)
+        if isinstance(report, Completed):
+            raise self._unsolved(report, wanted, target, work, unfit)
+        missing = {} if wanted.exact or not alone else lacking(wanted, report, target)
+        if missing:
+            raise unlisted(missing, report)
+        return chosen(report, wanted)
 
     def install(
         self,
@@ -165,59 +157,50 @@ class Pip:
     def _build(self, arguments: list[str], work: Work) -> Completed:
         """Run what may build, on and for this host."""
         environ = {**ENVIRONMENT, **BUILD_ENVIRONMENT}
-        return work.run([*self._command, *arguments], **environ)
+        return work.run([self._python, "-m", "pip", *arguments], **environ)
 
     def _run(self, arguments: list[str], target: Target, work: Work) -> Completed:
+        """Run what is for the target: with its markers, and so that nothing is built."""
         # --only-binary does not keep pip from building what a distribution requires by URL. A build has pip
         # run once more, for its tools, and that one ends when the environment asks for some Python version.
-        return work.run([*self._command, *arguments], **ENVIRONMENT, PIP_PYTHON_VERSION=target.full_version)
-
-    def _solve(
-        self,
-        wanted: Requirements,
-        target: Target,
-        work: Work,
-        unfit: tuple[Unfit, ...],
-        *,
-        alone: bool,
-    ) -> Report | Completed:
-        """What pip would install and the target needs; or the command, if it failed."""
-        added: dict[str, None] = {}
-        while True:
-            report = self._report(wanted, target, work, added=added, unfit=unfit, alone=alone)
-            if isinstance(report, Completed):
-                return report
-            if wanted.exact:
-                return report
-            needed, missing = closure(wanted, report, target)
-            if missing and wanted.options.require_hashes:
-                raise unlisted(missing, report)
-            if added.keys() >= missing.keys():
-                return {name: report[name] for name in needed}
-            added.update(dict.fromkeys(missing))
+        environ = {**ENVIRONMENT, "PIP_PYTHON_VERSION": target.full_version}
+        markers = work.write("markers.json", [json.dumps(target.markers)])
+        return work.run([self._python, pip_markers.__file__, markers, *arguments], **environ)
 
     def _report(
-        self,
-        wanted: Requirements,
-        target: Target,
-        work: Work,
-        *,
-        added: Iterable[str],
-        unfit: tuple[Unfit, ...],
-        alone: bool,
+        self, wanted: Requirements, target: Target, work: Work, unfit: tuple[Unfit, ...], *, alone: bool
     ) -> Report | Completed:
+        """What pip would install on the target; or the command, if it failed."""
         hashed = wanted.options.require_hashes
         lines = [line(one, one.hashes if hashed else ()) for one in wanted.requirements]
-        work.write("requirements.in", [*option_lines(wanted.options), *lines, *added])
+        work.write("requirements.in", [*option_lines(wanted.options), *lines])
         work.write("constraints.txt", [*(one.line for one in wanted.constraints), *exclusions(unfit)])
         completed = self._run(report_arguments(target, alone=alone), target, work)
         if completed.code:
             return completed
         document = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))
+        if document["environment"] != dict(target.markers):
+            raise _deaf(self._python, document["pip_version"])
         return {canonicalize_name(item["metadata"]["name"]): item for item in document["install"]}
 
+    def _unsolved(
+        self,
+        completed: Completed,
+        wanted: Requirements,
+        target: Target,
+        work: Work,
+        unfit: tuple[Unfit, ...],
+    ) -> BundleError:
+        """The error that a resolution without a result means."""
+        output = completed.output.strip()
+        if not UNSOLVED.search(output):
+            return failure(completed, wanted, work)
+        if refused := built(output):
+            return refused
+        return no_fit(unfit, wanted, target) if unfit else self._diagnose(output, wanted, target, work)
+
     def _diagnose(self, output: str, wanted: Requirements, target: Target, work: Work) -> BundleError:
-        """The error that a failed resolution means."""
+        """The error that requirements mean which pip cannot meet."""
         if match := NO_MATCH.search(output):
             return self._unmatched(Declared(match["asked"]), wanted, target, work) or conflict(output)
         if match := PYTHONS.search(output):
@@ -263,3 +246,14 @@ class Pip:
         if python is None and any(fits(wheel, target) for wheel in wheels):
             return None
         return no_fit([unusable(name, version, wheels, python=python, target=target)], wanted, target)
+
+
+def _deaf(python: str, version: str) -> BundleError:
+    """The error for a pip that takes its markers from elsewhere: what it chose is for the host."""
+    return BundleError(
+        Problem(
+            code=Code.PYTHON_MISSING,
+            message=f"pip {version} of {python} does not choose by the markers of the target",
+            hint='use another version of pip, or backend = "uv"',
+        )
+    )

@@ -17,17 +17,23 @@ from packaging.utils import (
 )
 
 from lambda_bundle.errors import BundleError
-from lambda_bundle.installers import Work, mismatch, offline, unauthorized, unreachable
+from lambda_bundle.installers import Work, mismatch, offline, source_requirement, unauthorized, unreachable
 from lambda_bundle.lock import newest, wheel_file
 from lambda_bundle.process import Completed
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Requirements
 
-CONFLICT = "ResolutionImpossible"
-"""What pip says of requirements that contradict each other."""
+_BUILDING = re.compile(
+    r"Failed to build|subprocess-exited-with-error|metadata-generation-failed|backend-unavailable"
+)
+_LOOKED_AT = re.compile(
+    r"^ *(?:Collecting|Processing) (?:(?P<name>[\w.-]+) ?@ )?(?P<place>\S.*?)"
+    r" \(from (?P<parent>[\w.]+(?:-[\w.]+)*)",
+    re.MULTILINE,
+)
 UNSOLVED = re.compile(
-    rf"No matching distribution found|{CONFLICT}|requires? a different Python|is not a supported wheel"
-    r"|Failed to build|subprocess-exited-with-error|metadata-generation-failed|backend-unavailable"
+    r"No matching distribution found|ResolutionImpossible|requires? a different Python"
+    rf"|is not a supported wheel|{_BUILDING.pattern}"
 )
 """What it says of requirements that it cannot meet; all else has other causes."""
 UNSUPPORTED = re.compile(r"(?P<file>[^\s/]+\.whl) is not a supported wheel")
@@ -48,14 +54,14 @@ _UNREACHABLE = re.compile(
 )
 
 
-def asked_for(output: str, wanted: Requirements) -> bool:
-    """Whether nothing matches what the requirements themselves ask for."""
-    match = NO_MATCH.search(output)
-    found = Declared(match["asked"]) if match else None
-    return found is not None and any(
-        (one.name, one.specifier) == (canonicalize_name(found.name), str(found.specifier))
-        for one in wanted.requirements
-    )
+def built(output: str) -> BundleError | None:
+    """The error for what pip tried to build, which a distribution requires by URL; None without such."""
+    looked_at = [*_LOOKED_AT.finditer(output)]
+    if not _BUILDING.search(output) or not looked_at:
+        return None
+    last = looked_at[-1]
+    name = last["name"] or re.split(r"[/\\]", last["place"])[-1].partition("-")[0]
+    return source_requirement(canonicalize_name(name), last["place"], last["parent"])
 
 
 def blamed(output: str, wanted: Requirements) -> Iterator[Declared]:

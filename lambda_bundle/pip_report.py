@@ -1,8 +1,4 @@
-"""What pip's installation report says: what the target needs of it, and which wheels those are.
-
-pip evaluates markers for the host, whatever its options say of the target (pip issue 11664). So what each
-distribution declares is read again with the target's markers.
-"""
+"""What pip's installation report says: which wheels those are, and what a complete list does not list."""
 
 from __future__ import annotations
 
@@ -23,16 +19,14 @@ Report = Mapping[str, Mapping[str, Any]]
 """What pip would install, by normalized name."""
 
 
-def closure(
-    wanted: Requirements, report: Report, target: Target
-) -> tuple[dict[str, set[str]], dict[str, str]]:
-    """What the target needs of a report, and what the report lacks.
+def lacking(wanted: Requirements, report: Report, target: Target) -> dict[str, str]:
+    """What the distributions of a report require on the target, and the report has not.
 
-    The first has the extras by the name of the package; the second the distribution that declares it, by the
-    requirement that is not satisfied. Raises `BundleError` for a requirement that could only be built.
+    The name of the distribution that declares it, by the requirement that is not satisfied. Raises
+    `BundleError` for a requirement that could only be built.
     """
-    needed: dict[str, set[str]] = {}
     missing: dict[str, str] = {}
+    seen: dict[str, set[str]] = {}
     queue = [(Declared(one.line), "") for one in wanted.requirements]
     while queue:
         requirement, parent = queue.pop()
@@ -42,11 +36,11 @@ def closure(
         found = report.get(name)
         if found is None or not _satisfies(found, requirement):
             missing.setdefault(_unmarked(requirement), parent)
-        if found is None or (name in needed and requirement.extras <= needed[name]):
+        if found is None or (name in seen and requirement.extras <= seen[name]):
             continue
-        needed[name] = needed.get(name, set()) | requirement.extras
-        queue += [(child, name) for child in _declared(found, needed[name], target)]
-    return needed, missing
+        seen[name] = seen.get(name, set()) | requirement.extras
+        queue += [(child, name) for child in _declared(found, seen[name], target)]
+    return missing
 
 
 def unlisted(missing: Mapping[str, str], report: Report) -> BundleError:

@@ -39,7 +39,7 @@ ORDER = [
     ),
     *("projects", "pylock", "lockfile", "uvlock", "exports", "foreign"),
     *("uv_commands", "uv_output", "installer_uv"),
-    *("pip_commands", "pip_output", "pip_report", "installer_pip", "backends", "resolutions"),
+    *("pip_commands", "pip_output", "pip_report", "pip_markers", "installer_pip", "backends", "resolutions"),
     # whether binaries load on a target
     *("elf", "systems", "binaries"),
     # from sources and wheels to artifacts
@@ -89,6 +89,7 @@ ROOMS = {
     "filelock": {"cache", "manifest"},
     "invoke": {"edge", "tasks", "cli"},
     "pathspec": {"stage"},
+    "pip": {"pip_markers"},
     "platformdirs": {"cache"},
     "pydantic": {"models"},
     "rich": {"terminal"},

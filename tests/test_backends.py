@@ -24,7 +24,7 @@ from lambda_bundle.process import Children
 {first}
 backends = Backends(Children(), {environ!r}, Path({folder!r}))
 try:
-    print(backends.get({name!r})._command)
+    print(backends.get({name!r})._python)
 except BundleError as error:
     (problem,) = error.problems
     print(problem.code, problem.message, problem.hint, problem.detail, sep="\\n")
@@ -84,7 +84,7 @@ def test_pythons_on_the_path_come_next(bare: Path, tmp_path: Path) -> None:
     assert silent == f"{folder / 'python'}: no pip"
     executable(folder / "python", "#!/bin/sh\necho pip 23.1.2 from /elsewhere\n")
     told = look("pip", python=bare, folder=tmp_path, environ=environ)
-    assert told == [str((str(folder / "python"), "-m", "pip"))]
+    assert told == [str(folder / "python")]
 
 
 GONE = {

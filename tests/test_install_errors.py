@@ -536,6 +536,12 @@ def test_sources_that_a_distribution_requires_by_url(wheelhouse: Wheelhouse, ben
     wheelhouse.wheel("top", requires=[f"sources @ {sources.as_uri()}"])
     problem = bench.problem("pip", "top", PY311)
     assert problem.code is Code.SOURCE_REQUIREMENT
-    assert problem.message.startswith("top requires sources as sources (file://")
+    assert problem.message.startswith(f"top requires sources as sources ({sources}), ")
+    with serving(Index(folder=bench.folder)) as host:
+        place = f"http://me:s3cret@{host}/files/sources-1.0.tar.gz"
+        wheelhouse.wheel("named", requires=[f"sources @ {place}"])
+        served = bench.problem("pip", "named", PY311)
+    assert served.code is Code.SOURCE_REQUIREMENT
+    assert served.message.startswith(f"named requires sources as sources (http://****@{host}/")
     assert bench.problem("uv", "top", PY311).code is Code.COMMAND_FAILED
     assert not wheelhouse.mark.exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from workbench import Workbench
 from lambda_bundle.errors import BundleError, Code, Where
 from lambda_bundle.lock import Unfit
 from lambda_bundle.pip_commands import download_arguments, option_lines, report_arguments
-from lambda_bundle.pip_report import closure
+from lambda_bundle.pip_report import lacking
 from lambda_bundle.targets import RUNTIMES, Target
 from lambda_bundle.wanted import Options, Requirement, Requirements
 
@@ -85,7 +86,7 @@ def test_options_become_lines_of_a_file() -> None:
     ]
 
 
-# --- what the target needs of what pip found for the host
+# --- what a complete list does not list
 
 
 def report(packages: Mapping[str, tuple[str, Iterable[str]]]) -> dict[str, dict[str, Any]]:
@@ -113,64 +114,49 @@ def wanted(*lines: str) -> Requirements:
     )
 
 
-CLOSURES: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, list[str]]], set[str], dict[str, str]]] = {
-    "complete": (("a",), {"a": ("1", ["b>=1"]), "b": ("1", [])}, {"a", "b"}, {}),
-    "the host's": (
-        ("a",),
-        {"a": ("1", ["b; python_version >= '3.11'"]), "b": ("1", ["c"]), "c": ("1", [])},
-        {"a"},
-        {},
-    ),
-    "lacking": (("a",), {"a": ("1", ["b<2; python_version < '3.11'"])}, {"a"}, {"b<2": "a"}),
-    "lacking what was asked for": (("a",), {}, set(), {"a": ""}),
-    "another version": (("a",), {"a": ("1", ["b>=2"]), "b": ("1", [])}, {"a", "b"}, {"b>=2": "a"}),
-    "a pre-release": (("a",), {"a": ("1", ["b>=1"]), "b": ("2.0a1", [])}, {"a", "b"}, {}),
-    "in a circle": (("a",), {"a": ("1", ["b"]), "b": ("1", ["a"])}, {"a", "b"}, {}),
-    "an extra": (
-        ("a[x]",),
-        {"a": ("1", ["b; extra == 'x'", "c; extra == 'y'"]), "b": ("1", []), "c": ("1", [])},
-        {"a", "b"},
-        {},
-    ),
+LISTS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, list[str]]], dict[str, str]]] = {
+    "complete": (("a",), {"a": ("1", ["b>=1"]), "b": ("1", [])}, {}),
+    "what only another Python needs": (("a",), {"a": ("1", ["b; python_version >= '3.11'"])}, {}),
+    "lacking": (("a",), {"a": ("1", ["b<2; python_version < '3.11'"])}, {"b<2": "a"}),
+    "lacking what was asked for": (("a",), {}, {"a": ""}),
+    "another version": (("a",), {"a": ("1", ["b>=2"]), "b": ("1", [])}, {"b>=2": "a"}),
+    "a pre-release": (("a",), {"a": ("1", ["b>=1"]), "b": ("2.0a1", [])}, {}),
+    "in a circle": (("a",), {"a": ("1", ["b"]), "b": ("1", ["a"])}, {}),
+    "an extra": (("a[x]",), {"a": ("1", ["b; extra == 'x'", "c; extra == 'y'"])}, {"b": "a"}),
     "an extra of itself": (
         ("a[all]",),
-        {"a": ("1", ["a[x]; extra == 'all'", "b; extra == 'x'"]), "b": ("1", [])},
-        {"a", "b"},
-        {},
+        {"a": ("1", ["a[x]; extra == 'all'", "b; extra == 'x'"])},
+        {"b": "a"},
     ),
     "an extra that is asked for later": (
         ("a", "b"),
-        {"a": ("1", ["c[x,y]; extra == 'never'", "c; extra == 'x'"]), "b": ("1", ["a[x]"]), "c": ("1", [])},
-        {"a", "b", "c"},
-        {},
+        {"a": ("1", ["c[x,y]; extra == 'never'", "c; extra == 'x'"]), "b": ("1", ["a[x]"])},
+        {"c": "a"},
     ),
-    "lacking with extras": (("a",), {"a": ("1", ["B.b[y,x]>=1,<3"])}, {"a"}, {"b-b[x,y]<3,>=1": "a"}),
+    "lacking with extras": (("a",), {"a": ("1", ["B.b[y,x]>=1,<3"])}, {"b-b[x,y]<3,>=1": "a"}),
     "a wheel by its URL": (
         ("a",),
         {"a": ("1", ["b @ https://host/b-1-py3-none-any.whl"]), "b": ("7", [])},
-        {"a", "b"},
         {},
     ),
     "lacking a wheel with a URL": (
         ("a",),
         {"a": ("1", ["b[x] @ https://host/b-1-py3-none-any.whl ; python_version < '3.11'"])},
-        {"a"},
         {"b[x] @ https://host/b-1-py3-none-any.whl": "a"},
     ),
 }
 
 
-@pytest.mark.parametrize("case", CLOSURES)
-def test_closure(case: str) -> None:
-    lines, packages, needed, missing = CLOSURES[case]
-    found, lacking = closure(wanted(*lines), report(packages), PY310)
-    assert (set(found), lacking) == (needed, missing)
+@pytest.mark.parametrize("case", LISTS)
+def test_what_a_list_lacks(case: str) -> None:
+    lines, packages, missing = LISTS[case]
+    assert lacking(wanted(*lines), report(packages), PY310) == missing
 
 
-def test_closure_tells_what_could_only_be_built() -> None:
+def test_list_with_something_that_could_only_be_built() -> None:
     place = "https://me:s3cret@host/b-1.tar.gz?token=s3cret"
     with pytest.raises(BundleError) as caught:
-        closure(wanted("a"), report({"a": ("1", [f"b @ {place}"])}), PY310)
+        lacking(wanted("a"), report({"a": ("1", [f"b @ {place}"])}), PY310)
     (problem,) = caught.value.problems
     assert problem.code is Code.SOURCE_REQUIREMENT
     assert problem.message.startswith("a requires b as sources (https://")
@@ -184,15 +170,16 @@ NAMES = "abcdef"
     st.dictionaries(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), unique=True), min_size=1),
     st.sets(st.sampled_from(NAMES), min_size=1),
 )
-def test_closure_is_closed(requires: Mapping[str, list[str]], roots: set[str]) -> None:
-    """Whatever a needed package asks for is needed too or is missing, and nothing else is."""
-    found, missing = closure(
+def test_a_list_lacks_what_is_required_and_not_there(
+    requires: Mapping[str, list[str]], roots: set[str]
+) -> None:
+    missing = lacking(
         wanted(*roots), report({name: ("1", children) for name, children in requires.items()}), PY310
     )
-    asked = roots | {child for name in found for child in requires[name]}
-    assert asked == set(found) | set(missing)
-    assert not set(found) & set(missing)
-    assert set(missing) == asked - set(requires)
+    reached: set[str] = set()
+    while more := (roots | {child for name in reached for child in requires.get(name, ())}) - reached:
+        reached |= more
+    assert set(missing) == reached - set(requires)
 
 
 # --- at work
@@ -205,6 +192,41 @@ def test_resolver_finds_an_older_version_where_the_newest_asks_for_too_much(
     wheelhouse.wheel("top", "2.0", requires=["dep>=2"])
     wheelhouse.wheel("dep", "1.0")
     assert bench.files("pip", "top", PY310) == ["dep-1.0-py3-none-any.whl", "top-1.0-py3-none-any.whl"]
+
+
+def test_versions_are_chosen_by_the_markers_of_the_target(wheelhouse: Wheelhouse, bench: Workbench) -> None:
+    """What only the host needs, and nobody could install, is no reason to take an older version.
+
+    This is how cryptography requires cffi: the newest for Python 3.8 were passed over on every other host.
+    """
+    wheelhouse.wheel("top", "1.0")
+    wheelhouse.wheel(
+        "top",
+        "2.0",
+        requires=[
+            "dep>=2; python_version != '3.9'",
+            "dep>=1; python_version == '3.9'",
+            "arm; platform_machine == 'aarch64'",
+        ],
+    )
+    wheelhouse.wheel("dep", "1.0")
+    wheelhouse.wheel("arm", "1.0")
+    target = Target("python3.9", "arm64")
+    names = ["arm-1.0-py3-none-any.whl", "dep-1.0-py3-none-any.whl", "top-2.0-py3-none-any.whl"]
+    assert bench.files("pip", "top", target) == names
+    assert bench.files("uv", "top", target) == names
+
+
+def test_pip_that_takes_markers_from_elsewhere(bench: Workbench, wheelhouse: Wheelhouse) -> None:
+    """It chooses for the host, and its report says so."""
+    first = bench.folder / "first"
+    first.mkdir()
+    (first / "sitecustomize.py").write_text("import pip._internal.models.installation_report\n")
+    bench.environ["PYTHONPATH"] = str(first)
+    wheelhouse.wheel("pkg")
+    problem = bench.problem("pip", "pkg", PY310)
+    assert problem.code is Code.PYTHON_MISSING
+    assert problem.message.endswith(f" of {sys.executable} does not choose by the markers of the target")
 
 
 def test_nothing_that_pip_would_move_over_is_lost(wheelhouse: Wheelhouse, bench: Workbench) -> None:

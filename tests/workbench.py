@@ -69,7 +69,7 @@ class Workbench:
 
     def backend(self, name: str) -> Installer:
         """A backend of this host, without the look whether it serves."""
-        return Uv(_UV) if name == "uv" else Pip((sys.executable, "-m", "pip"))
+        return Uv(_UV) if name == "uv" else Pip(sys.executable)
 
     def work(self, wanted: Requirements | None = None) -> Work:
         """What a backend needs around it."""
