@@ -125,6 +125,7 @@ class Code(str, Enum):
     SEVERAL_LOCKS = f"{PREFIX}SeveralLocks"
     SELECTION_UNUSED = f"{PREFIX}SelectionUnused"
     SKIP_UNUSED = f"{PREFIX}SkipUnused"
+    EXTRA_UNKNOWN = f"{PREFIX}ExtraUnknown"
 
     def __str__(self) -> str:
         return self.value

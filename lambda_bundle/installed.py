@@ -38,6 +38,8 @@ class Distribution:
     requires_python: str | None
     requires: tuple[str, ...]
     """Every `Requires-Dist`, as it is written."""
+    extras: tuple[str, ...]
+    """Every `Provides-Extra`, normalized (PEP 685)."""
     info: str
     """The name of its .dist-info folder."""
     files: dict[str, str]
@@ -167,6 +169,7 @@ def read(info: str, metadata: Path, record: Path | None) -> Distribution:
         version=fields["Version"] or "",
         requires_python=fields["Requires-Python"],
         requires=tuple(fields.get_all("Requires-Dist", ())),
+        extras=tuple(canonicalize_name(one) for one in fields.get_all("Provides-Extra", ())),
         info=info,
         files={} if record is None else dict(_record(record)),
     )

@@ -148,7 +148,7 @@ class _Locker:
         found = self.run.store.dependencies(order)
         allowed = allowed_hashes(wanted)
         wheels = tuple(replace(wheel, hashes=promised(wheel, allowed)) for wheel in found.wheels)
-        told = (one for one in found.warnings if one.code is Code.SKIP_UNUSED)
+        told = (one for one in found.warnings if one.code in {Code.SKIP_UNUSED, Code.EXTRA_UNKNOWN})
         origins = found.local.origins
         built = {wheel.name: self.run.store.sdist_of(wheel) for wheel in wheels if wheel.name not in origins}
         sdists = {name: source for name, source in built.items() if source is not None}

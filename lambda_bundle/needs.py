@@ -1,4 +1,4 @@
-"""What is left of a set of distributions when some are left out, with what only those need."""
+"""What is wanted of distributions: extras that they may not have, and what is left when some are left out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from lambda_bundle.errors import Code, Problem, Where
+from lambda_bundle.errors import Code, Problem, Where, did_you_mean
 from lambda_bundle.installed import Distribution
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Requirements
@@ -39,6 +39,25 @@ def skip_unused(name: str, where: Where | None = None) -> Problem:
         hint="correct the name in `skip`, or leave it out",
         severity="warning",
     )
+
+
+def unknown_extras(found: Iterable[Distribution], wanted: Requirements) -> Iterator[Problem]:
+    """The warnings for extras that are asked for, and that the distributions do not have."""
+    there = {one.name: one for one in found}
+    for asked in wanted.requirements:
+        if asked.name not in there:  # but in a layer
+            continue
+        one = there[asked.name]
+        has = f"it has {', '.join(sorted(one.extras))}" if one.extras else "leave it out: it has no extras"
+        for extra in asked.extras:
+            if extra not in one.extras:
+                yield Problem(
+                    code=Code.EXTRA_UNKNOWN,
+                    message=f"{one.name} {one.version} has no extra {extra}: nothing more is installed",
+                    where=asked.where,
+                    hint=did_you_mean(extra, one.extras) or has,
+                    severity="warning",
+                )
 
 
 def _roots(needs: _Needs, wanted: Requirements) -> list[Wanted] | None:

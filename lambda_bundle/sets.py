@@ -171,7 +171,8 @@ def of(facts: Mapping[str, Any], key: str, wheels: tuple[Wheel, ...]) -> Depende
         hashes=dict(zip(names, hashes, strict=True)),
         folders=facts["folders"],
         distributions=tuple(
-            Distribution(**{**row, "requires": tuple(row["requires"])}) for row in facts["distributions"]
+            Distribution(**{**row, "requires": tuple(row["requires"]), "extras": tuple(row["extras"])})
+            for row in facts["distributions"]
         ),
         owners={name: owner for name, owner in zip(names, owners, strict=True) if owner is not None},
         binaries={name: Binary.of(row) for name, row in facts["binaries"].items()},

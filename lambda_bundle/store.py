@@ -29,7 +29,7 @@ from lambda_bundle.installed import Distribution
 from lambda_bundle.installers import Asked, Wheelless, no_fit, where_asked
 from lambda_bundle.lock import Release, Source, Unfit, Wheel
 from lambda_bundle.members import Item, Pack, open_pack
-from lambda_bundle.needs import kept, skip_unused
+from lambda_bundle.needs import kept, skip_unused, unknown_extras
 from lambda_bundle.once import Once
 from lambda_bundle.orders import Order, digest
 from lambda_bundle.packing import Packer
@@ -114,7 +114,8 @@ class Store:
             )
         except BundleError as error:
             raise _relocate(error, asked, wanted) from None
-        return replace(found, local=local) if local != NOTHING_LOCAL else found
+        warnings = (*found.warnings, *unknown_extras(found.distributions, wanted))
+        return replace(found, local=local, warnings=warnings)
 
     def sdist_of(self, wheel: Wheel) -> Source | None:
         """The source distribution that a wheel was built of; None for what nothing was built for."""

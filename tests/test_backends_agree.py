@@ -270,6 +270,23 @@ def test_extra_that_another_package_asks_for_too(
     assert names == ["lib", "one", "two", "x", "y"]
 
 
+@both
+def test_extra_that_a_package_does_not_have(backend: str, wheelhouse: Wheelhouse, bench: Workbench) -> None:
+    """Installers leave it out; what comes of that shows when it is called."""
+    wheelhouse.wheel("lib", "2.0", extras=["socks", "Use_Chardet"])
+    wheelhouse.wheel("bare")
+    text = "lib[sock,use.chardet]\nlib[none]\nbare[x]\n"
+    told = [
+        (one.code, one.severity, one.message.partition(":")[0], one.where.line, one.hint)
+        for one in bench.dependencies(backend, text, PY313).warnings
+    ]
+    assert told == [
+        (Code.EXTRA_UNKNOWN, "warning", "lib 2.0 has no extra sock", 1, 'did you mean "socks"?'),
+        (Code.EXTRA_UNKNOWN, "warning", "lib 2.0 has no extra none", 2, "it has socks, use-chardet"),
+        (Code.EXTRA_UNKNOWN, "warning", "bare 1.0 has no extra x", 3, "leave it out: it has no extras"),
+    ]
+
+
 # --- which version
 
 

@@ -750,6 +750,12 @@ EXAMPLES = {
         requirements="six==1.17.0",
         wheels=lambda house: house.wheel("six", "1.17.0"),
     ),
+    Code.EXTRA_UNKNOWN: Example(
+        requirements="requests[sock]==2.32.5",
+        wheels=lambda house: house.wheel(
+            "requests", "2.32.5", extras=["security", "socks", "use_chardet_on_py3"]
+        ),
+    ),
     Code.OVERRIDE_UNUSED: Example(toml=FUNCTION + '[[overrides]]\nselect = ["svc-*"]\nbackend = "pip"\n'),
 }
 

@@ -160,6 +160,17 @@ def test_extras(backend: str, workshop: Workshop, wheelhouse: Wheelhouse) -> Non
     assert [name for name, _ in wheels(workshop)] == ["lib", "one", "other", "two"]
 
 
+def test_extra_that_a_project_does_not_have(workshop: Workshop) -> None:
+    """Told in later runs too, which take what they install from the cache."""
+    project(workshop.root / "lib", extras=["x"])
+    workshop.write({"src/requirements.txt": "-e ../lib[y]\n"})
+    workshop.declare({"api": {}})
+    for _ in range(2):
+        (warning,) = workshop.bundle()["api"].problems
+        assert (warning.code, warning.where.line) == (Code.EXTRA_UNKNOWN, 1)
+        assert warning.message.startswith("lib 1.0 has no extra y: ")
+
+
 def test_project_that_is_the_entry(workshop: Workshop) -> None:
     """The output, and what an earlier run put there, is no part of it."""
     mark = workshop.root.parent / "mark"

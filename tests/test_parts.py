@@ -63,7 +63,13 @@ Names = st.sets(st.sampled_from(TEXTS), max_size=4)
 def a_set(name: str, found: Mapping[str, Binary], texts: Iterable[str]) -> DependencySet:
     files = {path: File(1, 0o644, "") for path in sorted({*found, *texts, "d.dist-info/METADATA"})}
     one = Distribution(
-        name="d", version="1", requires_python=">=3.13", requires=("gone",), info="d.dist-info", files={}
+        name="d",
+        version="1",
+        requires_python=">=3.13",
+        requires=("gone",),
+        extras=(),
+        info="d.dist-info",
+        files={},
     )
     return DependencySet(
         key=name,
