@@ -183,8 +183,11 @@ def _parse(text: str, file: str) -> dict[str, Any]:
     try:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        message = f"not valid TOML: {error.msg[:1].lower()}{error.msg[1:]}"
+        from lambda_bundle.toml_errors import explain  # noqa: PLC0415 - seldom needed
+
+        why, hint = explain(error.msg)
+        message = f"not valid TOML: {why}"
         where = Where(file=file, line=error.lineno, column=error.colno)
     except RecursionError:
-        message, where = "arrays or tables are nested too deeply", Where(file=file)
-    raise BundleError(Problem(code=Code.CONFIG_SYNTAX, message=message, where=where))
+        message, where, hint = "arrays or tables are nested too deeply", Where(file=file), None
+    raise BundleError(Problem(code=Code.CONFIG_SYNTAX, message=message, where=where, hint=hint))

@@ -19,7 +19,7 @@ ORDER = [
     # how files were, and what is kept between runs
     *("stamps", "cache"),
     # from bundles.toml to jobs
-    *("positions", "findings", "indexes", "checks", "entries", "models", "config", "jobs"),
+    *("positions", "toml_errors", "findings", "indexes", "checks", "entries", "models", "config", "jobs"),
     # running commands
     *("once", "process", "worker", "processes", "hooks"),
     # from requirements to wheels

@@ -18,6 +18,7 @@ from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.findings import dotted, quoted
 from lambda_bundle.positions import KeyPath, locate
 from lambda_bundle.targets import MACHINES, RUNTIMES
+from lambda_bundle.toml_errors import explain
 
 SOURCES = ["src", "services/api", "services/worker"]
 DEFAULTS = '[defaults]\nruntime = "python3.13"\narch = "arm64"\n'
@@ -576,6 +577,49 @@ def test_invalid_toml_has_line_and_column(root: Path) -> None:
     assert problem.code is Code.CONFIG_SYNTAX
     assert problem.where == Where(file="bundles.toml", line=2, column=22)
     assert problem.message.startswith("not valid TOML: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "why", "hint"),
+    [
+        ("entry = app", (2, 9), "this is no value", 'strings need quotes: "…"; true'),
+        ('entry = "app\n', (2, 13), "the string does not end in its line", 'close it with a "'),
+        ("entry = 'app", (2, 13), "the string is not closed", "end it as it begins"),
+        ('entry = """app', (2, 15), "the string is not closed", "end it as it begins"),
+        ('entry = "a\0"', (2, 11), "no string can hold '\\x00'", "write it as an escape"),
+        ('entry = "C:\\src"', (2, 14), "no escape begins like this", "write two backslashes"),
+        (r'entry = "\ud800"', (2, 16), "this escape stands for no character", None),
+        ("a = 1\na = 2", (3, 6), "this has a value already", "keep one of the two"),
+        ("a = 1\n[functions.a.a]", (3, 15), "this has a value already", "keep one of the two"),
+        ("[functions.a]", (2, 13), "[functions.a] is there twice", "keep one of the two"),
+        ("[functions]\na.b = 1", (3, 8), "[functions.a] is there twice", "keep one of the two"),
+        ("a = {b = 1}\na.c = 2", (3, 8), "a table in braces, or a list in brackets, is", "write all"),
+        ("a = {b = 1, b = 2}", (2, 18), "this has a value already", "keep one of the two"),
+        ("a = {b = 1", (2, 11), "the table in braces is not closed", "write { key = value, "),
+        ("a = [1 2]", (2, 8), "the list is not closed", "separate its values with commas"),
+        ("a = [1,", (2, 8), "this is no value", "strings need quotes"),
+        ("[functions.b", (2, 13), "the header is not closed", "a header stands alone in its line"),
+        ("[[functions.b]", (2, 14), "the header is not closed", "a header stands alone in its line"),
+        ("functions.b", (2, 12), "no = follows the key", "write key = value"),
+        ('entry = "a" "b"', (2, 13), "something follows the value", "write one key in a line"),
+        ("@entry = 1", (2, 1), "this is neither key nor header", "write key = value"),
+        ("entry.@a = 1", (2, 7), "no key begins like this", "names with signs besides"),
+        ("# \x01", (2, 3), "a comment holds a control character", "remove it"),
+        ("a = 2026-02-30", (2, 5), "there is no such date", "strings need quotes"),
+    ],
+)
+def test_invalid_toml_is_told_in_our_words(
+    root: Path, text: str, place: tuple[int, int], why: str, hint: str | None
+) -> None:
+    (problem,) = faults(root, f"[functions.a]\n{text}")
+    assert problem.message.startswith(f"not valid TOML: {why}"), problem.message
+    assert (problem.where.line, problem.where.column) == place
+    assert (problem.hint or "").startswith(hint or "")
+    assert (problem.hint is None) == (hint is None)
+
+
+def test_invalid_toml_that_tomli_tells_in_other_words() -> None:
+    assert explain("Something that it did not say before") == ("this is not TOML", None)
 
 
 def test_a_key_that_is_there_twice(root: Path) -> None:
