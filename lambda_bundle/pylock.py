@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,22 @@ from packaging.pylock import (
     PackageVcs,
     PackageWheel,
     Pylock,
+    PylockUnsupportedVersionError,
     PylockValidationError,
 )
 from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
 from lambda_bundle.lock import Candidates, Source, Wheel, wheel_file
 from lambda_bundle.projects import TOOL, table
 from lambda_bundle.targets import Target
 
-# It logs what a newer version of the format may hold, and Python prints what nobody listens to.
+# It logs that a lock is of a newer version, and Python prints what nobody listens to; `_newer` says it.
 logging.getLogger("packaging.pylock").addHandler(logging.NullHandler())
 
+_KNOWN = Version("1.0")
+"""The version of the format that is read here."""
 _SECURE = ("sha256", "sha384", "sha512")
 
 
@@ -40,6 +44,7 @@ class Locked:
 
     candidates: tuple[Candidates, ...]
     sources: tuple[Source, ...]
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
@@ -86,17 +91,33 @@ def choose(
     sources = tuple(filter(None, map(reader.source, packages.values())))
     names = {one.name for one in sources}
     candidates = (reader.candidates(one) for name, one in packages.items() if name not in names)
-    return Locked(candidates=tuple(candidates), sources=sources)
+    return Locked(candidates=tuple(candidates), sources=sources, warnings=tuple(_newer(lock, where)))
 
 
 def _parse(data: Mapping[str, Any], where: Where, hint: str) -> Pylock:
     try:
         return Pylock.from_dict(data)
+    except PylockUnsupportedVersionError:
+        message = f"is of version {data['lock-version']} of its format, and 1.x is known here"
+        raise _error(Code.LOCK_INVALID, message, where, hint) from None
     except PylockValidationError as error:
         place = f" ({error.context})" if error.context else ""
         raise _error(
             Code.LOCK_INVALID, f"is not a lock as PEP 751 describes it{place}", where, hint
         ) from None
+
+
+def _newer(lock: Pylock, where: Where) -> Iterator[Problem]:
+    """The warning for a lock whose format may say more than is read of it."""
+    if lock.lock_version > _KNOWN:
+        yield Problem(
+            code=Code.LOCK_UNSUITABLE,
+            message=f"{where.file} is of version {lock.lock_version} of its format: what is newer in it than "
+            f"{_KNOWN} is passed over",
+            where=where,
+            hint="update lambda-bundle, or have the lock written in the older version",
+            severity="warning",
+        )
 
 
 def _check_target(lock: Pylock, target: Target, where: Where, hint: str) -> None:

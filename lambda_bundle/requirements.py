@@ -149,7 +149,8 @@ def _read_pylock(question: Question) -> Requirements:
         extras=selection.extras,
         groups=selection.groups,
     )
-    return replace(_locked(locked), files=(law.path,), warnings=_unused(question, "package"))
+    warnings = (*locked.warnings, *_unused(question, "package"))
+    return replace(_locked(locked), files=(law.path,), warnings=warnings)
 
 
 def _read_uv(question: Question) -> Requirements:

@@ -113,11 +113,21 @@ def test_what_has_to_be_built() -> None:
     assert found.names == set("abcdef")
 
 
+def test_newer_version_of_the_format() -> None:
+    """PEP 751: tools should warn where the minor version is not one that they know."""
+    assert not chosen(lock(package("a"))).warnings
+    found = chosen(lock(package("a"), **{"lock-version": "1.1"}))
+    assert found.names == {"a"}
+    (warning,) = found.warnings
+    assert (warning.code, warning.severity) == (Code.LOCK_UNSUITABLE, "warning")
+    assert "is of version 1.1 of its format" in warning.message
+
+
 @pytest.mark.parametrize(
     ("data", "code", "told"),
     [
         ({"lock-version": "1.0"}, Code.LOCK_INVALID, "created-by"),
-        (lock(package("a"), **{"lock-version": "9.0"}), Code.LOCK_INVALID, "PEP 751"),
+        (lock(package("a"), **{"lock-version": "9.0"}), Code.LOCK_INVALID, "is of version 9.0 of its format"),
         (lock({"name": "a"}), Code.LOCK_INVALID, "packages[0]"),
         (lock(package("a"), package("a", version="1.0")), Code.LOCK_INVALID, "more than once"),
         (lock(**{"requires-python": ">=3.13"}), Code.LOCK_UNSUITABLE, ">=3.13"),
