@@ -10,14 +10,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.indexes import Index, expand, passwords
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import mask
 from lambda_bundle.registries import Configurations, Registries
-from lambda_bundle.reqlines import mask_url
+from lambda_bundle.reqlines import address_faults, mask_url
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Options, Requirements
 
@@ -115,7 +114,7 @@ def _check(options: Options) -> None:
         Problem(code=Code.INVALID_REQUIREMENT, message=f"{mask(url)} {fault}", hint=hint)
         for url in urls
         if "://" in url
-        for fault, hint in _faults(url)
+        for fault, hint in address_faults(url)
     ]
     problems += [
         Problem(
@@ -128,19 +127,6 @@ def _check(options: Options) -> None:
     ]
     if problems:
         raise BundleError(*problems)
-
-
-def _faults(url: str) -> Iterator[tuple[str, str]]:
-    parts = urlsplit(url)
-    if parts.scheme not in {"https", "http", "file"}:
-        yield "is no address of an index", "it begins with https://, http:// or file://"
-    try:
-        _ = parts.port
-    except ValueError:  # then it is the beginning of a password with a slash in it
-        yield (
-            "cannot be understood as an address",
-            "in a password, write %40 for @, %2F for /, %3A for :, %23 for # and %3F for ?",
-        )
 
 
 def secrets(environ: Mapping[str, str]) -> frozenset[str]:

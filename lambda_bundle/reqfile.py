@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from lambda_bundle.reqlines import (
     ADDRESS_HINT,
     OF_ONE,
     Line,
+    address_faults,
     checked_hash,
     error_at,
     hash_options,
@@ -98,6 +100,7 @@ _FRAGMENT = re.compile(r"#([^#]*=[^#]*)$")
 _EGG = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[(?P<extras>[^\]]*)\])?")
 _URL_HASH = re.compile(r"[#&](sha256|sha384|sha512)=([^&]*)")
 _PIN = re.compile(r"={2,3}[^,*]+")
+_OF_INDEXES = ("--index-url", "--extra-index-url", "--find-links")
 _PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s]+)@")
 
 _GIT_HINT = "write git+ssh://git@host/path@reference"
@@ -144,25 +147,34 @@ class _Reader:
             try:
                 self._line(line)
             except BundleError as error:
-                self.problems += error.problems
+                self.problems += (_unset(problem, line) for problem in error.problems)
 
     def _load(self, path: Path, at: Where) -> str:
+        content = self._bytes(path, at)
         try:
             # Zero bytes are UTF-16 without a byte order mark, and would pass for UTF-8.
-            return path.read_bytes().replace(b"\0", b"\xff").decode("utf-8-sig")
+            return content.replace(b"\0", b"\xff").decode()
         except UnicodeDecodeError as error:
             where = Where(file=self.shown(path), line=error.object.count(b"\n", 0, error.start) + 1)
+            what = "holds a zero byte" if content[error.start] == 0 else "is not UTF-8"
             hint = "save it as UTF-8 (the > of Windows PowerShell writes UTF-16)"
-            raise error_at(
-                Code.INVALID_REQUIREMENT, f"{self.shown(path)} is not UTF-8", where, hint
-            ) from None
+            raise error_at(Code.INVALID_REQUIREMENT, f"{self.shown(path)} {what}", where, hint) from None
+
+    def _bytes(self, path: Path, at: Where) -> bytes:
+        try:
+            return path.read_bytes().removeprefix(BOM_UTF8)
         except FileNotFoundError:
             raise self._missing(path, at) from None
         except OSError as error:
+            if path.is_dir():
+                hint = f"name the file in it: {self.shown(path)}/requirements.txt"
+                raise self._missing(path, at, "is a folder", hint) from None
             raise self._missing(path, at, f"cannot be read: {error.strerror}") from None
 
-    def _missing(self, path: Path, at: Where, why: str = "does not exist") -> BundleError:
-        return error_at(Code.REQUIREMENTS_MISSING, f"{mask_url(self.shown(path))} {why}", at)
+    def _missing(
+        self, path: Path, at: Where, why: str = "does not exist", hint: str | None = None
+    ) -> BundleError:
+        return error_at(Code.REQUIREMENTS_MISSING, f"{mask_url(self.shown(path))} {why}", at, hint)
 
     def _expand(self, written: str) -> str:
         """Fill in variables, by pip's rule: unset and empty ones stay as they are."""
@@ -201,6 +213,9 @@ class _Reader:
             self._nested(line, value, constraint=name == "--constraint")
         if name == "--find-links" and not URL.match(value):
             value = str(self._path(line, value))
+        elif name in _OF_INDEXES and "://" in value:
+            for fault, hint in address_faults(value):
+                raise line.invalid(fault, hint)
         self.options.append((name, value))
 
     def _nested(self, line: Line, value: str, *, constraint: bool) -> None:
@@ -296,6 +311,15 @@ class _Reader:
         if not _ARCHIVE.fullmatch(path.name):
             raise line.source("names a file that is neither a wheel nor a source archive")
         return replace(source, url=path.as_uri())
+
+
+def _unset(problem: Problem, line: Line) -> Problem:
+    """The problem of a line; where a variable is left in it, that is what to do something about."""
+    names = ", ".join(dict.fromkeys(_VARIABLE.findall(line.text)))
+    if not names:
+        return problem
+    hint = f"{names} is empty or not set: give it a value, in `env` or the environment"
+    return replace(problem, hint=hint)
 
 
 def _repository(line: Line, text: str) -> str:

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
 from lambda_bundle.process import mask
@@ -106,6 +107,20 @@ def _without_pair(word: re.Match[str]) -> str:
     if pair is None:
         return word[0]
     return pair[0][: 1 + max(map(pair[0].rfind, "+=("))] + "****"
+
+
+def address_faults(url: str) -> Iterator[tuple[str, str]]:
+    """What no backend could understand of the address of an index, each with a hint; it is not named."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"https", "http", "file"}:
+        yield "is no address of an index", "it begins with https://, http:// or file://"
+    try:
+        _ = parts.port
+    except ValueError:  # it may be the beginning of a password with a slash in it
+        yield (
+            "cannot be understood as an address",
+            "a port is a number; passwords have %40 for @, %2F for /, %3A for :, %23 for # and %3F for ?",
+        )
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -417,6 +417,9 @@ ERRORS: dict[str, tuple[str, Code, int, str]] = {
     "marker of another kind": ("requests; 'x' in extras", INVALID, 1, "marker"),
     "marker behind an option": (f"a==1 {HASH} ; os_name == 'nt'", INVALID, 1, "before them"),
     # options
+    "address with a port that is none": ("-i https://host:port/simple", INVALID, 1, "a port is a number"),
+    "index of another kind": ("\n--extra-index-url git://host/x", INVALID, 2, "it begins with https://"),
+    "variable that is not set": ("a==${NOBODY} # x", INVALID, 1, "NOBODY is empty or not set"),
     "unknown option": ("\n--find-link x", INVALID, 2, 'did you mean "--find-links"?'),
     "one dash": ("-no-index", INVALID, 1, 'did you mean "--no-index"?'),
     "option of the command line": ("--quiet", INVALID, 1, "--quiet"),
@@ -434,7 +437,7 @@ ERRORS: dict[str, tuple[str, Code, int, str]] = {
     # files
     "missing file": ("a\n-r base.txt", MISSING, 2, "base.txt does not exist"),
     "missing constraints": ("a\n\n-c base.txt", MISSING, 3, "base.txt does not exist"),
-    "folder for a file": ("-r lib", MISSING, 1, "lib cannot be read"),
+    "folder for a file": ("-r lib", MISSING, 1, "lib is a folder"),
     "file that includes itself": ("-r ./requirements.txt", INVALID, 1, "includes itself"),
     "file at a URL": ("-r https://example.com/base.txt", INVALID, 1, "download it"),
     # wheels
@@ -527,7 +530,9 @@ def test_other_encodings(tmp_path: Path, data: bytes) -> None:
     (problem,) = problems_in(tmp_path, data)
     assert problem.code is INVALID
     assert problem.where.line == (1 if data.startswith(b"\xff") else 2)
-    assert "UTF-8" in problem.message
+    assert problem.message.endswith(
+        "holds a zero byte" if data.endswith(b"b\0") and data[0] == 97 else "is not UTF-8"
+    )
 
 
 def test_every_problem_at_once(tmp_path: Path) -> None:
