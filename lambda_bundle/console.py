@@ -31,7 +31,7 @@ _BAR = ("   | ", "blue")
 _DETAIL_LINES = 60
 _PLACES = 8
 """How many places of a warning are told; an error is to be mended in every one."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _MARKS = {"✓": "+", "✗": "x", "•": "*"}
 """Signs, and what stands for them where the encoding of the output has none."""
 _COLOURS = ("FORCE_COLOR", "TTY_COMPATIBLE")
@@ -249,7 +249,7 @@ def _visible(text: str) -> str:
     """A text with control characters made visible: names of files can hold them."""
     if text.isprintable():
         return text
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:

@@ -278,6 +278,13 @@ def nearest_word(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | 
     return spellings[near[0]] if near else None
 
 
+def nearest_or_all(word: str, known: Iterable[str]) -> str:
+    """A hint for a name that is none: the nearest of the known ones, or else all of them."""
+    names = list(known)
+    there = f"there are {', '.join(names)}" if names else "there are none"
+    return did_you_mean(word, names) or there
+
+
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """A hint that names the nearest of the known words, or None when none is near."""
     near = nearest_word(word, known, cutoff)

@@ -7,7 +7,7 @@ the few files that it reads, and a lock that does not belong to its project is a
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.errors import BundleError, Code, Problem, Where, nearest_or_all
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
 from lambda_bundle.process import Completed
@@ -107,7 +107,7 @@ def export_uv(
     )
     completed = work.run([find_uv(), *arguments])
     if completed.code:
-        raise _uv_failure(completed, law, place)
+        raise _unknown(lock, law, place, selection) or _uv_failure(completed, law, place)
     return load(work.folder / "pylock.toml", place)
 
 
@@ -144,14 +144,38 @@ def _check_uv_lock(lock: Mapping[str, Any], law: Law, place: Place, target: Targ
         )
 
 
+def _unknown(lock: Mapping[str, Any], law: Law, place: Place, selection: Selection) -> BundleError | None:
+    """The error for a package, extras or groups that the project does not have; None where it has them."""
+    there, folder = members(lock), law.project
+    if selection.package is not None:
+        package = canonicalize_name(selection.package)
+        if package not in there:
+            return _unselectable(place.shown(law.path), "package", selection.package, there)
+        folder = law.path.parent / there[package]
+    path = folder / PROJECT
+    data = load(path, place) if path.is_file() else {}
+    legacy = ["dev"] if table(data, "tool", "uv").get("dev-dependencies") else []
+    for what, wanted, known in (
+        ("extra", selection.extras, table(data, "project", "optional-dependencies")),
+        ("dependency group", selection.groups, [*table(data, "dependency-groups"), *legacy]),
+    ):
+        for name in wanted:
+            if canonicalize_name(name) not in map(canonicalize_name, known):
+                return _unselectable(place.shown(path), what, name, known)
+    return None
+
+
+def _unselectable(shown: str, what: str, name: str, known: Iterable[str]) -> BundleError:
+    message, hint = f"{shown} has no {what} called {name}", nearest_or_all(name, known)
+    where = Where(file=shown)
+    return BundleError(Problem(code=Code.UNKNOWN_SELECTION, message=message, where=where, hint=hint))
+
+
 _UV_FAILURES: tuple[tuple[str, Code, str], ...] = (
     ("needs to be updated", Code.LOCK_STALE, "is older than what it locks"),
     ("Unable to find lockfile", Code.LOCK_MISSING, "is not there"),
     ("Failed to parse `uv.lock`", Code.LOCK_INVALID, "cannot be read"),
     ("unsupported schema version", Code.LOCK_INVALID, "was written by a uv that is too new for this one"),
-    ("is not defined in the project's", Code.UNKNOWN_SELECTION, "is for a project without what was selected"),
-    ("is not defined in the `opt", Code.UNKNOWN_SELECTION, "is for a project without what was selected"),
-    ("does not have a member", Code.UNKNOWN_SELECTION, "is for a workspace without that package"),
 )
 
 
@@ -160,8 +184,6 @@ def _uv_failure(completed: Completed, law: Law, place: Place) -> BundleError:
     for words, code, message in _UV_FAILURES:
         if words in completed.output:
             hint = f"{REFRESH['uv']} in {place.shown(law.path.parent)}"
-            if code == Code.UNKNOWN_SELECTION:
-                hint = "correct `groups`, `extras` or `package`: they name what the pyproject.toml declares"
             return BundleError(
                 Problem(
                     code=code,

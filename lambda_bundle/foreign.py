@@ -19,7 +19,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from lambda_bundle.entries import Packaging
-from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
+from lambda_bundle.errors import BundleError, Code, Problem, Where, nearest_or_all
 from lambda_bundle.exports import quiet
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
@@ -163,8 +163,7 @@ class _Tool:
     def check_names(self, wanted: tuple[str, ...], known: list[str], what: str) -> None:
         for name in wanted:
             if canonicalize_name(name) not in map(canonicalize_name, known):
-                there = f"there are {', '.join(known)}" if known else "there are none"
-                hint = did_you_mean(name, known) or there
+                hint = nearest_or_all(name, known)
                 raise self.problem(Code.UNKNOWN_SELECTION, f"has no {what} called {name}", hint=hint)
 
 
@@ -206,6 +205,7 @@ def _poetry(tool: _Tool) -> _Found:
             hint = "install its plugin: poetry self add poetry-plugin-export"
             raise completed.failure("poetry, which lacks its export plugin,", hint=hint)
         if _POETRY_UNKNOWN.search(output):
+            _check_poetry_names(tool)
             hint = "correct `groups` or `extras`: they name what the pyproject.toml declares"
             why = "is for a project without what was selected"
             raise tool.problem(Code.UNKNOWN_SELECTION, why, hint=hint, completed=completed)
@@ -221,6 +221,15 @@ def _poetry(tool: _Tool) -> _Found:
     ]
     roots = {canonicalize_name(name) for name in names} - {"python"}
     return tuple(sorted(roots | set(declared(data, tool.selection)))), {}
+
+
+def _check_poetry_names(tool: _Tool) -> None:
+    """Raise `BundleError` for extras and groups that are in neither form of a project."""
+    data = load(tool.law.path.with_name(PROJECT), tool.place)
+    extras = [*table(data, "tool", "poetry", "extras"), *table(data, "project", "optional-dependencies")]
+    tool.check_names(tool.selection.extras, extras, "extra")
+    groups = [*table(data, "tool", "poetry", "group"), *table(data, "dependency-groups")]
+    tool.check_names(tool.selection.groups, groups, "dependency group")
 
 
 # --- Pipenv

@@ -8,7 +8,7 @@ from contextlib import suppress
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from lambda_bundle.errors import Code, Problem, Where, did_you_mean
+from lambda_bundle.errors import Code, Problem, Where, nearest_or_all
 from lambda_bundle.installed import Distribution
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Requirements
@@ -48,14 +48,13 @@ def unknown_extras(found: Iterable[Distribution], wanted: Requirements) -> Itera
         if asked.name not in there:  # but in a layer
             continue
         one = there[asked.name]
-        has = f"it has {', '.join(sorted(one.extras))}" if one.extras else "leave it out: it has no extras"
         for extra in asked.extras:
             if extra not in one.extras:
                 yield Problem(
                     code=Code.EXTRA_UNKNOWN,
                     message=f"{one.name} {one.version} has no extra {extra}: nothing more is installed",
                     where=asked.where,
-                    hint=did_you_mean(extra, one.extras) or has,
+                    hint=nearest_or_all(extra, sorted(one.extras)),
                     severity="warning",
                 )
 

@@ -25,7 +25,7 @@ from packaging.pylock import (
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
+from lambda_bundle.errors import BundleError, Code, Problem, Where, nearest_or_all
 from lambda_bundle.lock import Candidates, Source, Wheel, wheel_file
 from lambda_bundle.projects import TOOL, table
 from lambda_bundle.targets import Target
@@ -137,8 +137,7 @@ def _check_selection(lock: Pylock, extras: Collection[str], groups: Collection[s
     ):
         for name in wanted:
             if name not in known:
-                there = f"it has {', '.join(known)}" if known else "it has none"
-                meant = did_you_mean(name, known) or there
+                meant = nearest_or_all(name, known)
                 raise _error(Code.UNKNOWN_SELECTION, f"has no {what} called {name}", where, meant)
 
 

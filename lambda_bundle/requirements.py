@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Declared
 from packaging.utils import canonicalize_name
 
-from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
+from lambda_bundle.errors import BundleError, Code, Problem, Where, nearest_or_all
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
 from lambda_bundle.local import links
@@ -276,13 +276,13 @@ def _declared(question: Question, data: Mapping[str, Any]) -> list[str]:
     optional = {canonicalize_name(name): one for name, one in table(project, "optional-dependencies").items()}
     for name in selection.extras:
         if canonicalize_name(name) not in optional:
-            hint = did_you_mean(name, optional) or f"it has {', '.join(optional) or 'none'}"
+            hint = nearest_or_all(name, optional)
             raise _wrong(question, Code.UNKNOWN_SELECTION, f"it has no extra called {name}", hint)
         lines += map(str, optional[canonicalize_name(name)])
     groups = {canonicalize_name(name): name for name in table(data, "dependency-groups")}
     for name in selection.groups:
         if canonicalize_name(name) not in groups:
-            hint = did_you_mean(name, groups) or f"it has {', '.join(groups) or 'none'}"
+            hint = nearest_or_all(name, groups)
             raise _wrong(question, Code.UNKNOWN_SELECTION, f"it has no dependency group called {name}", hint)
         members = grouped(data, name)
         if members is None:

@@ -282,8 +282,8 @@ def test_extra_that_a_package_does_not_have(backend: str, wheelhouse: Wheelhouse
     ]
     assert told == [
         (Code.EXTRA_UNKNOWN, "warning", "lib 2.0 has no extra sock", 1, 'did you mean "socks"?'),
-        (Code.EXTRA_UNKNOWN, "warning", "lib 2.0 has no extra none", 2, "it has socks, use-chardet"),
-        (Code.EXTRA_UNKNOWN, "warning", "bare 1.0 has no extra x", 3, "leave it out: it has no extras"),
+        (Code.EXTRA_UNKNOWN, "warning", "lib 2.0 has no extra none", 2, "there are socks, use-chardet"),
+        (Code.EXTRA_UNKNOWN, "warning", "bare 1.0 has no extra x", 3, "there are none"),
     ]
 
 

@@ -72,6 +72,10 @@ def problem(message: str = "it is broken", **values: Any) -> Problem:
                 "   | red gone        tab",
             ],
         ),
+        (
+            problem("p", where=Where(file="a\nb\u2028c.py")),
+            ["error[PythonLocalBundlingNoWheel]: p", "  --> a\\nb\\u2028c.py"],
+        ),
     ],
 )
 def test_a_problem(capsys: pytest.CaptureFixture[str], given: Problem, lines: list[str]) -> None:

@@ -268,7 +268,8 @@ def test_groups_and_skip(bench: Bench, tool: str) -> None:
     found = bench.installed(tool, *cases)
     assert {name: set(one) for name, one in found.items()} == {name: one for name, (_, one) in cases.items()}
     (one,) = bench.shop.fail("wrong", environ=bench.environ(tool))
-    assert one.code == Code.UNKNOWN_SELECTION
+    assert (one.code, one.hint) == (Code.UNKNOWN_SELECTION, 'did you mean "cloud"?')
+    assert one.message.endswith(" called clodu")
 
 
 @pytest.mark.index

@@ -248,12 +248,25 @@ def test_an_unreadable_lock(bench: Bench, text: str, code: Code) -> None:
     assert "uv lock" in (one.hint or "")
 
 
-@pytest.mark.parametrize("key", ["groups", "extras", "package"])
-def test_what_the_project_does_not_have(bench: Bench, key: str) -> None:
-    bench.project("api")
+@pytest.mark.parametrize(
+    ("selection", "file", "what", "hint"),
+    [
+        ({"groups": ["clod"]}, "pyproject.toml", "dependency group called clod", 'did you mean "cloud"?'),
+        ({"groups": ["nope"]}, "pyproject.toml", "dependency group called nope", "there are dev, cloud"),
+        ({"extras": ["nope"]}, "pyproject.toml", "extra called nope", "there are x"),
+        ({"package": "app"}, "uv.lock", "package called app", 'did you mean "api"?'),
+        ({"package": "API", "extras": ["y"]}, "pyproject.toml", "extra called y", "there are x"),
+    ],
+)
+def test_what_the_project_does_not_have(
+    bench: Bench, selection: Mapping[str, Any], file: str, what: str, hint: str
+) -> None:
+    bench.project("api", more=GROUPS)
     bench.uv("lock")
-    bench.declare(**{key: "nope" if key == "package" else ["nope"]})
-    assert bench.problem().code == Code.UNKNOWN_SELECTION
+    bench.declare(**selection)
+    one = bench.problem()
+    assert (one.code, one.where.file) == (Code.UNKNOWN_SELECTION, f"api/{file}")
+    assert (one.message, one.hint) == (f"api/{file} has no {what}", hint)
 
 
 def test_a_lock_for_another_python(bench: Bench) -> None:

@@ -71,7 +71,7 @@ def test_extras_and_groups_that_are_asked_for() -> None:
     assert chosen(data, extras=["Fast"], groups=["aws"]).names == {"a", "b", "c"}
     assert problem(data, extras=["fats"]).hint == 'did you mean "fast"?'
     one = problem(data, groups=["x"])
-    assert (one.code, one.hint) == (Code.UNKNOWN_SELECTION, "it has aws, base")
+    assert (one.code, one.hint) == (Code.UNKNOWN_SELECTION, "there are aws, base")
 
 
 def test_wheels_of_every_kind() -> None:
