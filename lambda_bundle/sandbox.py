@@ -24,6 +24,13 @@ from lambda_bundle.errors import BundleError, Code, Problem, Where
 _ELF = b"\x7fELF"
 
 
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError),  # packed in a way that Python does not know, or encrypted
+    *(NotADirectoryError, IsADirectoryError),  # one name for a file and a folder
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
     """The folders of one function."""
@@ -108,8 +115,7 @@ def unpack(artifact: Path, folder: Path) -> None:
     except FileNotFoundError:
         code, message = Code.ARTIFACT_MISSING, "there is no such artifact"
         hint = "bundle it first"
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
-        # The last two: packed in a way that Python does not know, or encrypted.
+    except _BROKEN:
         code, message = Code.ARTIFACT_UNREADABLE, "it is no zip file that Lambda could unpack, nor a folder"
         hint = "bundle it anew; Lambda takes zip files that are stored or deflated"
     else:

@@ -116,6 +116,7 @@ def _of_zip(path: Path, folder: Path) -> Artifact:
                 while block := packed.read(1 << 20):
                     file.write(block)
         problems += _follow(links, files)
+        problems += map(_twofold, sorted(files.keys() & folders_of(files).keys()))
     return Artifact(
         path=path,
         size=path.stat().st_size,
@@ -151,6 +152,15 @@ def _outside(name: str) -> Problem:
         message="its name leads out of the folder that the archive is unpacked into",
         where=Where(file=name),
         hint="make the archive from inside the folder",
+    )
+
+
+def _twofold(name: str) -> Problem:
+    return Problem(
+        code=Code.UNUSABLE_NAME,
+        message="this is a file, and the folder of others",
+        where=Where(file=name),
+        hint="make the archive anew: only one of them could be unpacked",
     )
 
 

@@ -400,6 +400,10 @@ def test_artifacts_that_are_none(bench: Bench) -> None:
     assert codes(bench.run(broken)) == [Code.ARTIFACT_UNREADABLE]
     outside = pack(bench.folder / "out.zip", {"../out.py": ""})
     assert codes(bench.run(outside)) == [Code.ARTIFACT_UNREADABLE]
+    for names in (["app", "app/x.py"], ["app/x.py", "app"]):  # what is a file, and the folder of another
+        assert codes(bench.run(pack(bench.folder / "both.zip", dict.fromkeys(names, "")))) == [
+            Code.ARTIFACT_UNREADABLE
+        ]
 
 
 def test_links_in_a_zip_are_links(bench: Bench) -> None:

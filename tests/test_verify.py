@@ -400,7 +400,12 @@ def test_layers_of_somebody_else(project: Project, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("/etc/passwd", "UnusableName"), ("../up.py", "UnusableName"), ("src\\app.py", "UnusableName")],
+    [
+        ("/etc/passwd", "UnusableName"),
+        ("../up.py", "UnusableName"),
+        ("src\\app.py", "UnusableName"),
+        ("app.py/x.py", "UnusableName"),
+    ],
 )
 def test_names_in_an_archive_of_somebody_else(project: Project, tmp_path: Path, name: str, code: str) -> None:
     bad = archive(tmp_path / "bad.zip", {"app.py": HANDLER, name: "x = 1\n"})
