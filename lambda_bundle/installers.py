@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
-from lambda_bundle.lock import Source, Unfit, Wheel, fits, wheel_file
+from lambda_bundle.lock import Candidates, Source, Unfit, Wheel, fits, wheel_file
 from lambda_bundle.process import Children, Completed, mask
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Options, Requirements
@@ -292,6 +292,14 @@ def _unfit(versions: list[Unfit], wanted: Requirements, target: Target) -> Probl
             where=where,
             hint="ask for a version that supports this runtime, or choose another runtime",
         )
+    if listed is not None and _may_lack(listed):
+        return Problem(
+            code=Code.NO_WHEEL,
+            message=f"{listed.where.file} lists no wheel of {what} for {target}",
+            where=where,
+            hint="lock for this target too: some tools list what one machine needs, and no other wheels",
+            detail=_tags_wanted_and_had(first, target),
+        )
     python = f" (it requires Python {first.requires_python})" if first.requires_python else ""
     others = ", ".join(dict.fromkeys(one.version for one in versions[1:]))
     also = f"; nor have the other versions that were allowed: {others}" if others else ""
@@ -302,6 +310,11 @@ def _unfit(versions: list[Unfit], wanted: Requirements, target: Target) -> Probl
         hint="ask for a version that has one, choose another runtime or arch, or widen `tags`",
         detail=_tags_wanted_and_had(first, target),
     )
+
+
+def _may_lack(listed: Candidates) -> bool:
+    """Whether a lock may leave out wheels that there are: uv.lock has all of them, PEP 751 asks for none."""
+    return Path(listed.where.file or "").name.startswith("pylock.")
 
 
 def _tags_wanted_and_had(unfit: Unfit, target: Target) -> str:

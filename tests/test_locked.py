@@ -301,6 +301,21 @@ def test_pylock_is_read_as_it_is(bench: Bench) -> None:
     assert set(bench.installed()) == expected
 
 
+def test_pylock_that_lists_wheels_of_another_machine_alone(bench: Bench) -> None:
+    """As `pip lock` does: whether the package has others, it does not say."""
+    wheel = "fast-1.5-cp313-cp313-win_amd64.whl"
+    text = 'lock-version = "1.0"\ncreated-by = "pip"\n[[packages]]\nname = "fast"\nversion = "1.5"\n'
+    text += f'[[packages.wheels]]\nname = "{wheel}"\nurl = "https://files.example/{wheel}"\n'
+    text += f'[packages.wheels.hashes]\nsha256 = "{"ab" * 32}"\n'
+    bench.shop.write({"api/pylock.toml": text, "api/app.py": APP["app.py"]})
+    bench.declare()
+    one = bench.problem()
+    assert (one.code, one.where.file) == (Code.NO_WHEEL, "api/pylock.toml")
+    assert one.message.startswith("api/pylock.toml lists no wheel of fast 1.5 for python3.")
+    assert "lock for this target too" in (one.hint or "")
+    assert wheel in (one.detail or "")
+
+
 def test_skip_in_a_pylock_follows_the_metadata(bench: Bench) -> None:
     bench.project("api", "web", "aws")
     bench.uv("lock")
