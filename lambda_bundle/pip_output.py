@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import unquote
 
 from packaging.requirements import Requirement as Declared
@@ -17,7 +18,15 @@ from packaging.utils import (
 )
 
 from lambda_bundle.errors import BundleError
-from lambda_bundle.installers import Work, mismatch, offline, source_requirement, unauthorized, unreachable
+from lambda_bundle.installers import (
+    ODD_ANSWER,
+    Work,
+    mismatch,
+    offline,
+    source_requirement,
+    unauthorized,
+    unreachable,
+)
 from lambda_bundle.lock import newest, wheel_file
 from lambda_bundle.process import Completed
 from lambda_bundle.targets import Target
@@ -47,6 +56,10 @@ PYTHONS = re.compile(
     r"'(?P<python>[^']+)' \(required by (?P<name>\S+) (?P<version>\S+) "
 )
 _WHEEL = re.compile(r"[^\s/\"']+\.whl\b")
+_TRACEBACK = re.compile(
+    r"^(?:ERROR: Exception:\n)?Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*", re.MULTILINE
+)
+"""All but the last line of what Python prints where pip itself fails."""
 _UNREACHABLE = re.compile(
     r"is not a trusted or secure host|Could not fetch URL (?!\S+ 404)|Exceeded \d+ redirects|HTTP error"
     r"|Max retries exceeded|incomplete-download|connection-failed|connection-timeout|ssl-missing"
@@ -113,14 +126,14 @@ def _version(file: str, name: str) -> str | None:
 
 def failure(completed: Completed, wanted: Requirements, work: Work) -> BundleError:
     """The error for a command that failed, where it is no matter of what fits."""
-    output = completed.output.strip()
+    output = _TRACEBACK.sub("", completed.output.strip())
     if work.offline and _UNREACHABLE.search(output):
         file = _WHEEL.search(output)
         return offline(file and wheel_file(file[0]), wanted)
     if "DO NOT MATCH THE HASHES" in output:
         match = re.search(r"^ +(?P<name>[\w.-]+)(?:==\S+| ?@ \S+)? from ", output, re.MULTILINE)
         return mismatch(canonicalize_name(match["name"]) if match else None, wanted, output)
-    return fetch_failure(output, output) or completed.failure("pip")
+    return fetch_failure(output, output) or replace(completed, output=output).failure("pip")
 
 
 def fetch_failure(output: str, detail: str) -> BundleError | None:
@@ -128,7 +141,7 @@ def fetch_failure(output: str, detail: str) -> BundleError | None:
     if re.search(r"\b40[13] (?:Client )?Error|HTTP error 40[13]", output):
         return unauthorized(detail)
     # A 404 of an index is its way to say that it has no such package.
-    if _UNREACHABLE.search(output):
+    if _UNREACHABLE.search(output) or ODD_ANSWER.search(output):
         return unreachable(detail)
     return None
 

@@ -14,7 +14,7 @@ import tomli
 from packaging.version import Version
 
 from lambda_bundle.errors import BundleError, Where
-from lambda_bundle.installers import mismatch, no_links, offline, unauthorized, unreachable
+from lambda_bundle.installers import ODD_ANSWER, mismatch, no_links, offline, unauthorized, unreachable
 from lambda_bundle.lock import Candidates, Source, Wheel, wheel_file
 from lambda_bundle.process import Completed
 from lambda_bundle.wanted import Requirements
@@ -28,6 +28,7 @@ _OFFLINE = re.compile(
     r"|because the network was disabled"
 )
 _FOR_THE_HOST = re.compile(r"The built wheel `[^`]+` is not compatible with the target")
+_UNREACHABLE = re.compile(r"Failed to fetch|error sending request|dns error|HTTP status")
 _REFUSED = re.compile(r"401 Unauthorized|403 Forbidden|valid authentication credentials")
 _PACKAGE = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
 _PACKAGE_TOO = _PACKAGE.replace("<name>", "<same>")
@@ -116,7 +117,7 @@ def failure(completed: Completed, wanted: Requirements) -> BundleError:
         return mismatch(match["name"], wanted, output)
     if "Failed to read `--find-links` directory" in output:
         return no_links(output)
-    if re.search(r"Failed to fetch|error sending request|dns error|HTTP status", output):
+    if _UNREACHABLE.search(output) or ODD_ANSWER.search(output):
         return unreachable(output)
     return completed.failure("uv")
 

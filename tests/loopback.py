@@ -41,6 +41,8 @@ class Index:
     """Whether it says that files never change."""
     delay: float = 0.0
     """Seconds that a file takes."""
+    page: tuple[str, bytes] | None = None
+    """What stands in the place of every page: its content type, and what it holds."""
     asked: Counter[str] = field(default_factory=Counter)
     """How often each path was asked for, credentials or not."""
     fetched: Counter[str] = field(default_factory=Counter)
@@ -56,10 +58,7 @@ class Index:
         if (self.token and query != f"token={self.token}") or (self.credentials and authorization != basic):
             return self.refusal, b"who are you?"
         if page := re.fullmatch(r"/simple/([^/]+)/", path):
-            links = "".join(self._links(page[1]))
-            return (
-                (200, f"<!DOCTYPE html><html><body>{links}</body></html>".encode()) if links else (404, b"")
-            )
+            return self._page(page[1])
         name = path.removeprefix("/files/")
         file = self.folder / name.removesuffix(".metadata")
         if not file.is_file() or "/" in name:
@@ -69,6 +68,12 @@ class Index:
         self.fetched[name] += method == "GET"
         time.sleep(self.delay)
         return 200, file.read_bytes()
+
+    def _page(self, project: str) -> tuple[int, bytes]:
+        if self.page is not None:
+            return 200, self.page[1]
+        links = "".join(self._links(project))
+        return (200, f"<!DOCTYPE html><html><body>{links}</body></html>".encode()) if links else (404, b"")
 
     def _links(self, project: str) -> Iterator[str]:
         for file in sorted(self.folder.iterdir()):
@@ -99,7 +104,8 @@ def serving(index: Index, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             if status == 302:
                 self.send_header("Location", body.decode())
             kind = "application/zip" if self.path.partition("?")[0].endswith(".whl") else "application/gzip"
-            self.send_header("Content-Type", "text/html" if self.path.endswith("/") else kind)
+            page = "text/html" if index.page is None else index.page[0]
+            self.send_header("Content-Type", page if self.path.endswith("/") else kind)
             if index.lasting and self.path.startswith("/files/"):
                 self.send_header("Cache-Control", "max-age=365000000, immutable, public")
             self.send_header("Content-Length", str(len(body)))

@@ -457,6 +457,24 @@ def test_index_that_nobody_answers_for(backend: str, online: Workbench) -> None:
     assert f"127.0.0.1:{port}" in problem.detail
 
 
+@pytest.mark.parametrize(
+    ("backend", "kind"),
+    [
+        ("uv", "application/vnd.pypi.simple.v1+json"),
+        ("uv", "text/plain"),
+        ("pip", "application/vnd.pypi.simple.v1+json"),
+    ],
+)
+def test_index_that_answers_something_else(
+    kind: str, backend: str, packages: Wheelhouse, online: Workbench
+) -> None:
+    with indexed(Index(folder=packages.folder, page=(kind, b"{"))) as line:
+        problem = online.problem(backend, f"{line}six\n", PY311)
+    assert problem.code is Code.INDEX_UNREACHABLE
+    assert problem.message == "a package index answered with something else than a list of files"
+    assert "Traceback" not in f"{problem.detail}"
+
+
 @uv_and_at_length_pip
 def test_file_that_nobody_answers_for(backend: str, online: Workbench) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
