@@ -1,7 +1,7 @@
 """A wheel in one fixed form, made of what a build gave; only if that is pure Python.
 
-The order, times, permissions and compression in a built archive depend on the host and the tools. Here they
-do not: the same files are the same bytes. The format is that of PEP 427.
+The order, times, permissions and compression in a built archive depend on the host and the tools, and so does
+what it says of these. Here they do not: the same files are the same bytes. The format is that of PEP 427.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def normalize(built: Path, tree: Path, into: Path, link: Callable[[str], str | N
     tags = parse_wheel_filename(file)[3] if file else _tags(tree / distribution.info)
     _check(tags, tree)
     requires, links = _relink(tree / distribution.info / "METADATA", link)
+    _sign(tree / distribution.info / "WHEEL")
     _move_scripts(tree, distribution)
     files = {path.relative_to(tree).as_posix(): "" for path in tree.rglob("*") if path.is_file()}
     record = f"{distribution.info}/RECORD"
@@ -153,6 +154,13 @@ def _unlinked(text: str, link: Callable[[str], str | None]) -> tuple[str, str | 
     if place is not None:
         declared.url = None
     return canonicalize_name(declared.name), place, str(declared) if place is not None else text
+
+
+def _sign(wheel: Path) -> None:
+    """Take the version of the build backend out: a newer one would change every artifact with this code."""
+    text = wheel.read_text(encoding="utf-8")
+    signed = re.sub(r"^Generator:.*$", "Generator: lambda-bundle", text, flags=re.MULTILINE | re.IGNORECASE)
+    wheel.write_text(signed, encoding="utf-8", newline="\n")
 
 
 def _move_scripts(tree: Path, distribution: Distribution) -> None:
