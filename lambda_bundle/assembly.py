@@ -62,6 +62,8 @@ class Assembly:
     def build(self) -> tuple[Artifact, Inputs, tuple[Problem, ...]]:
         """All stages; what was published, what went into it, and warnings."""
         job = self._job
+        if not self._run.owns(job):
+            raise manifest.in_the_way(job)
         contents = self._run.layer(job, self.contents) if job.kind == "layer" else self.contents()
         with self._stage("verify"):
             found = self._verified(contents)

@@ -176,6 +176,12 @@ class Freshness:
         }
         self._write(job, record)
 
+    def stood(self, job: Job) -> bool:
+        """Whether a folder was published for a job: a run that was killed has no manifest of it."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return job.format == "dir" and isinstance(self._cache.read(self._path(job))["stands"], str)
+        return False
+
     def forget(self, job: Job) -> None:
         """There is no artifact any more."""
         with suppress(OSError):

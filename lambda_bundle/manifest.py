@@ -5,9 +5,11 @@ It holds no absolute path, no time and no secret: the same inputs give the same 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -60,9 +62,32 @@ def paths(rows: Mapping[str, Any]) -> frozenset[str]:
 
 
 def replaced(job: Job, listed: AbstractSet[str]) -> tuple[Path, ...]:
-    """What an earlier run left of a job in the other format; a folder that is not listed is not ours."""
+    """What an earlier run left of a job in the other format; what is not listed may be the user's."""
     other = artifact_name(job.name, "dir" if job.format == "zip" else "zip")
-    return (job.output / other,) if job.format == "dir" or other in listed else ()
+    return (job.output / other,) if other in listed else ()
+
+
+def is_ours(job: Job, listed: AbstractSet[str]) -> bool:
+    """Whether what stands in the place of an artifact may go: nothing but this tool calls a zip like that."""
+    path = job.artifact
+    if path.is_symlink() or not path.exists():
+        return True
+    if not path.is_dir():
+        return job.format == "zip"
+    return (job.format == "dir" and path.name in listed) or not any(path.iterdir())
+
+
+def in_the_way(job: Job) -> BundleError:
+    """The error for what is not ours, where an artifact would stand."""
+    what = "a folder" if job.artifact.is_dir() else "a file"
+    return BundleError(
+        Problem(
+            code=Code.OUTPUT_UNWRITABLE,
+            message=f"{what} stands where the artifact would, and no manifest lists it",
+            where=Where(file=str(job.artifact), name=job.name, stage="publish"),
+            hint="move it away, or choose another folder with --output: it may be yours",
+        )
+    )
 
 
 def lists(rows: Mapping[str, Any], known: Sequence[str] | None) -> bool:
@@ -155,6 +180,16 @@ def _write(output: Path, rows: Mapping[str, Any]) -> None:
 
 
 def _lock_file(output: Path) -> Path:
-    """A lock beside nothing of the user's: one in the output folder would be uploaded with it."""
-    key = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"lambda-bundle-{key}.lock")
+    """A lock beside nothing of the user's: one in the output folder would be uploaded with it.
+
+    Every user has a folder for these, which nobody else can write: what others leave there stops nobody.
+    Raises `OSError`.
+    """
+    # Where there are no such numbers, the temporary folder is the user's own.
+    user = str(os.getuid()) if hasattr(os, "getuid") else ""
+    folder = Path(tempfile.gettempdir(), f"lambda-bundle-locks{user and f'-{user}'}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if user and (status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode)):
+        raise PermissionError(errno.EPERM, "it is no folder of this user alone", str(folder))
+    return folder / hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:16]

@@ -205,9 +205,10 @@ def _one(run: Run, job: Job, *, fail_fast: bool) -> Result:
         status, problems = "failed", error.problems
         if fail_fast and not run.children.stopped:
             run.children.stop()  # here and now: nothing is to begin between the failure and its report
+        ours = (job.artifact,) if run.owns(job) else ()
         run.freshness.forget(job)
         with suppress(OSError):
-            for path in (job.artifact, *run.stale(job)):
+            for path in (*ours, *run.stale(job)):
                 archive.remove(path)
     except Stopped:
         pass

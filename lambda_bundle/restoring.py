@@ -93,6 +93,8 @@ class _Run:
         began = time.monotonic()
         try:
             self.children.check()
+            if not manifest.is_ours(job, self.listed[job.output]):
+                return None
             packs = [pack for name in recipe.packs if (pack := self.begin(name).result()) is not None]
             if len(packs) < len(recipe.packs):
                 return None

@@ -80,6 +80,10 @@ class Run:
         """What an earlier run left of a job in the other format."""
         return manifest.replaced(job, self.outputs[job.output].listed)
 
+    def owns(self, job: Job) -> bool:
+        """Whether what stands in the place of a job's artifact is of an earlier run, or nothing."""
+        return manifest.is_ours(job, self.outputs[job.output].listed) or self.freshness.stood(job)
+
     def layer(self, job: Job, make: Callable[[], Contents]) -> Contents:
         """What a layer holds: made once in a run, by whichever job needs it first."""
         return self.layers.get("layer", job, make, waiting=self.waiting)

@@ -10,6 +10,8 @@ from lambda_bundle import manifest
 
 WORK_PREFIX = ".lambda-bundle-"
 """How those begin that are inside an output folder."""
+_LOCK = ".lock"
+"""The file in such a folder that is locked as long as its run goes on."""
 
 
 def private_folder(stack: ExitStack, *, prefix: str, parent: Path | None = None) -> Path:
@@ -23,8 +25,27 @@ def beside_artifacts(stack: ExitStack, output: Path) -> Path:
 
     Raises `BundleError` where there can be none.
     """
+    from filelock import FileLock  # noqa: PLC0415 - where all is up to date, nobody works
+
     try:
         output.mkdir(parents=True, exist_ok=True)
-        return private_folder(stack, prefix=WORK_PREFIX, parent=output)
+        folder = private_folder(stack, prefix=WORK_PREFIX, parent=output)
+        lock = FileLock(folder / _LOCK)
+        lock.acquire()
+        stack.callback(lock.release)
     except OSError as error:
         raise manifest.unwritable(output, error) from None
+    return folder
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether the run that has this folder, in an output folder, goes on."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - see above
+
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # it is none of these folders, or has just gone
+        return False

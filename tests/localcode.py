@@ -38,7 +38,8 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     pure = "true" if tag.endswith("-any") else "false"
     content = {
         f"{info}/METADATA": "\\n".join(metadata) + "\\n\\nAbout.\\n",
-        f"{info}/WHEEL": f"Wheel-Version: 1.0\\nGenerator: x ({os.getpid()})\\nRoot-Is-Purelib: {pure}\\nTag: {tag}\\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\\nGenerator: {os.getpid()}\\n"
+        f"Root-Is-Purelib: {pure}\\nTag: {tag}\\n",
         f"{info}/entry_points.txt": f"[console_scripts]\\n{module} = {module}:main\\n",
     }
     name = f"{module}-{told['version']}-{tag}.whl"

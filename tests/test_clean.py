@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from results import built, job
 
 from lambda_bundle import manifest
 from lambda_bundle.clean import sweep
-from lambda_bundle.working import WORK_PREFIX
+from lambda_bundle.errors import BundleError, Code
+from lambda_bundle.working import WORK_PREFIX, beside_artifacts
 
 
 @pytest.fixture
@@ -71,6 +73,31 @@ def test_folders_called_like_files_stay(output: Path) -> None:
     (output / "b.zip").mkdir()
     assert swept(output, "api", "b") == ["api.zip", "common", "manifest.json"]
     assert (output / "b.zip").is_dir()
+
+
+def test_a_folder_that_is_a_link_is_emptied(output: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(output)
+    assert swept(link) == ["api.zip", "common", "manifest.json"]
+    assert link.is_symlink()
+    assert output.is_dir()
+
+
+def test_a_run_that_goes_on_is_not_disturbed(output: Path) -> None:
+    (output / f"{WORK_PREFIX}{manifest.FILE_NAME}").touch()
+    with ExitStack() as stack:
+        folder = beside_artifacts(stack, output)
+        with pytest.raises(BundleError) as caught:
+            sweep(output, ["api"])
+        (problem,) = caught.value.problems
+        assert (problem.code, problem.message) == (
+            Code.OUTPUT_UNWRITABLE,
+            "a run is at work in this folder",
+        )
+        assert folder.is_dir()
+        assert (output / "api.zip").exists()
+    assert "api.zip" in swept(output, "api")
+    assert not output.exists()
 
 
 @pytest.mark.parametrize("kind", ["nothing", "a file"])

@@ -565,17 +565,84 @@ def run_and_measure(workshop: Workshop, **environ: str) -> Sequence[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.parametrize("format_", ["dir", "zip"])
+@pytest.mark.parametrize("valid", [True, False])
+def test_what_may_be_the_user_s_is_never_replaced(workshop: Workshop, format_: str, *, valid: bool) -> None:
+    """In the place of an artifact, or of the one in the other format; whether a build fails or not."""
+    place = {"dir": "api", "zip": "api.zip"}[format_]
+    workshop.write({f"dist/{place}/mine": "mine", "src/app.py": "def handler(e, c): ...\n" if valid else "("})
+    workshop.declare({"api": {"format": format_}})
+    for _ in range(2):
+        (problem,) = workshop.fail()
+        assert problem.code is Code.OUTPUT_UNWRITABLE
+        assert problem.where.file == str(workshop.output / place)
+        assert problem.message.startswith("a folder stands where the artifact would")
+    assert (workshop.output / place / "mine").read_text() == "mine"
+
+
+def test_what_has_the_name_of_the_other_format_stays(workshop: Workshop) -> None:
+    workshop.write({"dist/api.zip": "mine", "dist/other": "mine"})
+    workshop.declare({"api": {"format": "dir"}, "other": {"format": "dir"}})
+    results = workshop.bundle()
+    assert {name: one.status for name, one in results.items()} == {"api": "built", "other": "failed"}
+    (problem,) = results["other"].problems
+    assert problem.message.startswith("a file stands where the artifact would")
+    assert (workshop.output / "api.zip").read_text() == "mine"
+    assert (workshop.output / "other").read_text() == "mine"
+
+
+def test_folders_of_a_run_that_was_killed_are_replaced(workshop: Workshop) -> None:
+    """It has left no manifest, but a record; and an empty folder is nothing to lose."""
+    (workshop.output / "b").mkdir(parents=True)
+    workshop.declare({name: {"format": "dir"} for name in "ab"})
+    workshop.build()
+    (workshop.output / "manifest.json").unlink()
+    (workshop.output / "a" / "more").touch()
+    assert workshop.build()["a"].keys() == {"app.py"}
+
+
+def test_zip_is_not_put_together_over_a_folder(workshop: Workshop) -> None:
+    workshop.declare({"api": {}})
+    workshop.build()
+    (workshop.output / "api.zip").unlink()
+    workshop.write({"dist/api.zip/mine": "mine"})
+    result = workshop.bundle(force=False)["api"]
+    assert result.status == "failed"
+    assert (workshop.output / "api.zip" / "mine").exists()
+
+
+def test_locks_that_others_have_left_stop_nobody(workshop: Workshop) -> None:
+    """Each user has a folder for them; if that is another's, it is not used."""
+    workshop.declare({"api": {}})
+    folder = workshop.root / "tmp"
+    folder.mkdir()
+    locks = folder / f"lambda-bundle-locks-{os.getuid()}"
+    locks.symlink_to(workshop.root)
+    code = (
+        "import sys; from pathlib import Path; from lambda_bundle import bundle, load, plan; "
+        "bundle(plan(load(Path(sys.argv[1]))))"
+    )
+    command = [sys.executable, "-c", code, str(workshop.root / "bundles.toml")]
+    environ = {**workshop.environ, "TMPDIR": str(folder)}
+    done = subprocess.run(command, env=environ, check=False, capture_output=True, text=True)
+    assert done.returncode
+    assert "it is no folder of this user alone" in done.stderr
+    locks.unlink()
+    subprocess.run(command, env=environ, check=True)
+    assert locks.stat().st_mode & 0o777 == 0o700
+
+
 def test_nothing_is_left_in_temporary_folders(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
     wheelhouse.wheel("six")
     workshop.write({"src/requirements.txt": "six\n", "bad/requirements.txt": "nosuch\n", "bad/app.py": ""})
     workshop.declare({"a": {"hooks.before": ["true"]}, "b": {"backend": "pip"}, "c": {"entry": "bad"}})
     left = run_and_measure(workshop)
-    assert [name for name in left if not name.endswith(".lock")] == []
+    assert [name for name in left if "lambda-bundle-locks" not in name] == []
     assert workshop.left == ["a.zip", "b.zip", "manifest.json"]
 
 
 def test_folder_of_a_job_goes_with_the_job(workshop: Workshop) -> None:
-    hook = "ls -A $LAMBDA_BUNDLE_ENTRY/../dist/.lambda-bundle-* > seen.txt"
+    hook = "ls -A $LAMBDA_BUNDLE_ENTRY/../dist/.lambda-bundle-* | grep -v .lock > seen.txt"
     workshop.declare({f"f{n}": {"hooks.before": [hook]} for n in range(5)})
     made = workshop.build(workers=1)
     for name, files in made.items():
