@@ -13,6 +13,7 @@ from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.exports import find_uv
 from lambda_bundle.installers import Installer
 from lambda_bundle.process import Children
+from lambda_bundle.variables import for_backends
 
 _PROBE_TIMEOUT = 60.0
 
@@ -42,11 +43,12 @@ class Backends:
         from lambda_bundle.installer_pip import OLDEST, Pip  # noqa: PLC0415 - see above
 
         seen = []
+        environ = for_backends(self._environ)
         for python in dict.fromkeys(_pythons(self._environ)):
             told = self._children.run(
                 [python, "-m", "pip", "--version"],
                 cwd=self._folder,
-                environ=self._environ,
+                environ=environ,
                 timeout=_PROBE_TIMEOUT,
             )
             version = re.match(r"pip (\d+)\.(\d+)", told.output)

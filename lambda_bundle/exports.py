@@ -7,6 +7,7 @@ the few files that it reads, and a lock that does not belong to its project is a
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -42,12 +43,17 @@ def quiet(work: Work) -> Work:
 # --- uv
 
 
+_LOOKING = threading.Lock()
+"""uv asks `sysconfig`, which before Python 3.12 gives a second thread what the first has not read yet."""
+
+
 def find_uv() -> str:
     """The uv that was installed with us: its version is one that we know. Raises `BundleError`."""
     try:
         from uv import find_uv_bin  # noqa: PLC0415 - plan and validate run without it
 
-        return find_uv_bin()
+        with _LOOKING:
+            return find_uv_bin()
     except (ImportError, FileNotFoundError):
         raise BundleError(
             Problem(

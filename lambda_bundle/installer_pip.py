@@ -31,7 +31,7 @@ from lambda_bundle.installers import (
     source_only,
     unusable,
 )
-from lambda_bundle.lock import Source, Unfit, Wheel, fits, newest, promised
+from lambda_bundle.lock import Source, Unfit, Wheel, fits, newest, promised, wheel_file
 from lambda_bundle.pip_commands import (
     ENVIRONMENT,
     build_arguments,
@@ -109,7 +109,7 @@ class Pip:
             if completed.code:
                 raise failure(completed, wanted, work)
             for wheel in sorted(wheels, key=lambda one: one.name):
-                unpack(Path(folder, wheel.filename), into)
+                unpack(Path(folder, wheel_file(wheel.url)), into)  # locks may spell the name in another way
 
     def sdist(
         self, name: str, asked: Asked, wanted: Requirements, target: Target, work: Work

@@ -29,6 +29,7 @@ from lambda_bundle.registries import Configurations
 from lambda_bundle.result import Progress
 from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
+from lambda_bundle.variables import for_backends
 from lambda_bundle.verdicts import Verdicts
 from lambda_bundle.wanted import Requirements
 
@@ -130,7 +131,7 @@ class Run:
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self.scratch))
         return Work(
             children=self.children,
-            environ={**environ, **temporary},
+            environ={**for_backends(environ), **temporary},
             place=self.scratch / token_hex(8),
             timeout=job.timeout,
             secrets=secrets | access.secrets(environ),

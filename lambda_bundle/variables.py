@@ -6,6 +6,22 @@ import os
 import re
 from collections.abc import Mapping
 
+_DECIDED = frozenset(
+    {
+        *("UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"),
+        *("PIP_PYTHON", "PIP_PLATFORM", "PIP_PYTHON_VERSION", "PIP_IMPLEMENTATION", "PIP_ABI"),
+        *(
+            "PIP_REQUIREMENT",
+            "PIP_EDITABLE",
+            "PIP_NO_DEPS",
+            "PIP_TARGET",
+            "PIP_PREFIX",
+            "PIP_ROOT",
+            "PIP_USER",
+        ),
+    }
+)
+"""Variables that say for what, of what and where something is installed: bundles.toml says that."""
 _PASSING = re.compile(
     r".*(USERNAME|PASSWORD|TOKEN|CACHE_DIR|_TIMEOUT|RETRIES|_COLOR|PROGRESS|VERBOSE|QUIET|LOG|OFFLINE"
     r"|CONCURRENT_\w+|CERT|KEYRING_PROVIDER|DISABLE_PIP_VERSION_CHECK|NO_INPUT|LINK_MODE|PREVIEW\w*"
@@ -22,6 +38,7 @@ _PLACES = {
     "UV_CONSTRAINT": " ",
     "UV_BUILD_CONSTRAINT": " ",
     "UV_OVERRIDE": " ",
+    "UV_EXCLUDE": " ",
     "PIP_CONSTRAINT": " ",
     "PIP_BUILD_CONSTRAINT": " ",
     "UV_FIND_LINKS": ",",
@@ -34,7 +51,7 @@ _PLACES = {
     "PIP_EXTRA_INDEX_URL": " ",
 }
 """Variables that hold URLs or paths, and what stands between two of them."""
-_FILES = ("CONFIG_FILE", "CONSTRAINT", "BUILD_CONSTRAINT", "OVERRIDE")
+_FILES = ("CONFIG_FILE", "CONSTRAINT", "BUILD_CONSTRAINT", "OVERRIDE", "EXCLUDE")
 """How the names end of those that hold files which decide, too."""
 _ABSOLUTE = re.compile(r"([\w.-]*=)?[A-Za-z][A-Za-z0-9+.-]+:|~|[A-Za-z]:[\\/]")
 
@@ -45,7 +62,12 @@ def choosing(environ: Mapping[str, str], *, pip: bool) -> list[str]:
     For pip uv's count, too: uv exports its own locks.
     """
     named = (name for name in environ if name.startswith(("UV_", "PIP_") if pip else "UV_"))
-    return sorted(name for name in named if not _PASSING.fullmatch(name))
+    return sorted(name for name in named if name not in _DECIDED and not _PASSING.fullmatch(name))
+
+
+def for_backends(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without variables that would change what is decided here."""
+    return {name: value for name, value in environ.items() if name not in _DECIDED}
 
 
 def files(environ: Mapping[str, str], *, pip: bool) -> list[str]:

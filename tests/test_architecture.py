@@ -149,6 +149,11 @@ def test_every_package_of_others_has_a_room() -> None:
     assert outside - set(sys.stdlib_module_names) - {"lambda_bundle"} <= {*ROOMS, "packaging"}
 
 
+def test_no_module_is_called_like_one_of_python() -> None:
+    """Two of them are run as files, with their folder in front of the path."""
+    assert not set(sys.stdlib_module_names) & set(TREES)
+
+
 def test_no_module_is_called_a_drawer() -> None:
     assert not {"utils", "util", "helpers", "helper", "base", "manager", "common"} & set(TREES)
 

@@ -137,6 +137,7 @@ def stock(house: Wheelhouse) -> None:
     house.wheel("aws", "1.0", requires=["core"])
     house.wheel("core", "1.0", requires=["idna"])
     house.wheel("testing", "1.0")
+    house.wheel("PyMixed", "1.0")
 
 
 DEPENDENCIES = ("web", "fast", 'tomlkit; python_version < "3.11"', 'core; platform_machine == "arm64"')
@@ -314,6 +315,14 @@ def test_pylock_that_lists_wheels_of_another_machine_alone(bench: Bench) -> None
     assert one.message.startswith("api/pylock.toml lists no wheel of fast 1.5 for python3.")
     assert "lock for this target too" in (one.hint or "")
     assert wheel in (one.detail or "")
+
+
+def test_wheels_whose_names_are_not_normalized(bench: Bench) -> None:
+    """uv writes the name of the file as it should be, and its address as it is."""
+    bench.project("api", "pymixed")
+    bench.uv("lock")
+    bench.declare()
+    assert set(bench.installed()) == {"pymixed"}
 
 
 def test_skip_in_a_pylock_follows_the_metadata(bench: Bench) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import venv
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +15,10 @@ from hypothesis import strategies as st
 from loopback import Index, serving
 from wheelhouse import Wheelhouse, elf, sha256
 from workbench import Workbench
+from workshop import Workshop
 
 from lambda_bundle.errors import BundleError, Code, Where
+from lambda_bundle.installer_pip import Pip
 from lambda_bundle.lock import Unfit
 from lambda_bundle.pip_commands import download_arguments, option_lines, report_arguments
 from lambda_bundle.pip_report import lacking
@@ -227,6 +232,42 @@ def test_pip_that_takes_markers_from_elsewhere(bench: Workbench, wheelhouse: Whe
     problem = bench.problem("pip", "pkg", PY310)
     assert problem.code is Code.PYTHON_MISSING
     assert problem.message.endswith(f" of {sys.executable} does not choose by the markers of the target")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PIP_PLATFORM": "win_amd64", "PIP_ABI": "none", "PIP_IMPLEMENTATION": "pp", "PIP_NO_DEPS": "1"},
+        {"PIP_REQUIREMENT": "/nowhere", "PIP_TARGET": "/nowhere", "PIP_PYTHON": "/nowhere"},
+    ],
+)
+def test_variables_that_say_what_is_decided_here(
+    variables: dict[str, str], wheelhouse: Wheelhouse, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    for tag in ("manylinux_2_17_aarch64", "win_amd64"):
+        wheelhouse.wheel("lib", "1.0", f"cp310-cp310-{tag}", requires=["dep"])
+    wheelhouse.wheel("dep")
+    shop = Workshop(tmp_path, {**environ, **variables})
+    shop.write({"src/app.py": "def handler(event, context): ...\n", "src/requirements.txt": "lib\n"})
+    shop.declare({"api": {"runtime": "python3.10", "backend": "pip"}})
+    assert {"lib/__init__.py", "dep/__init__.py"} <= shop.build()["api"].keys()
+
+
+@pytest.mark.index
+@pytest.mark.parametrize("version", ["23.1", "24.1.2"])
+def test_pip_that_asks_its_own_python(version: str, wheelhouse: Wheelhouse, bench: Workbench) -> None:
+    """Old ones compare `Requires-Python` with that, where a page does not say it."""
+    old = bench.folder / "old"
+    venv.create(old, with_pip=True)
+    python = str(old / "bin" / "python")
+    environ = {name: value for name, value in os.environ.items() if name != "PIP_NO_INDEX"}
+    subprocess.run([python, "-m", "pip", "install", "--quiet", f"pip=={version}"], check=True, env=environ)
+    wheelhouse.wheel("lib", "1.0")
+    wheelhouse.wheel("lib", "2.0", python="<3.10")
+    wheelhouse.wheel("lib", "3.0", python=">=3.10")
+    wanted = bench.requirements("lib", Target("python3.9", "arm64"))
+    (wheel,) = Pip(python).resolve(wanted, Target("python3.9", "arm64"), bench.work(), ())
+    assert wheel.version == "2.0"
 
 
 def test_nothing_that_pip_would_move_over_is_lost(wheelhouse: Wheelhouse, bench: Workbench) -> None:
