@@ -288,6 +288,9 @@ def pdm_arguments(selection: Selection, developing: tuple[str, ...]) -> list[str
     ]
 
 
+_PDM_STALE = re.compile(r"satisfy|not compatible|hash doesn't match")
+
+
 def _pdm(tool: _Tool) -> _Found:
     lock = load(tool.law.path, tool.place)
     data = load(tool.law.path.with_name(PROJECT), tool.place)
@@ -295,8 +298,7 @@ def _pdm(tool: _Tool) -> _Found:
     tool.check_names((*tool.selection.extras, *tool.selection.groups), known, "group or extra")
     checked = tool.run("lock", "--check")
     if checked.code:
-        stale = "satisfy" in checked.output or "not compatible" in checked.output
-        raise tool.stale(checked) if stale else tool.failure(checked)
+        raise tool.stale(checked) if _PDM_STALE.search(checked.output) else tool.failure(checked)
     _admit_every_python(tool.folder / PROJECT)
     groups = {*table(data, "dependency-groups"), *table(data, "tool", "pdm", "dev-dependencies")}
     developing = tuple(one for one in known if one in groups)

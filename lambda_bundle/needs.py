@@ -65,7 +65,8 @@ def _roots(needs: _Needs, wanted: Requirements) -> list[Wanted] | None:
     for one in wanted.requirements:
         extras[one.name] = extras.get(one.name, frozenset()) | frozenset(one.extras)
     if wanted.roots is not None:
-        return [(name, extras.get(name)) for name in wanted.roots]
+        told = any(extras.values())  # Poetry lists what they bring, and not them
+        return [(name, extras.get(name) if told else None) for name in wanted.roots]
     pinned = {one.name for one in wanted.requirements if one.url or one.specifier.startswith("==")}
     if wanted.exact or pinned >= needs.keys():
         return None

@@ -50,6 +50,7 @@ DEFAULT_EXCLUDES = (
     "*.egg-info/",
     "node_modules/",
     ".DS_Store",
+    ".pdm-python",  # the path of an interpreter
     # secrets and editors (Emacs locks a file with a dangling link called .#name)
     ".env",
     ".env.*",

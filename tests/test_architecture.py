@@ -86,7 +86,7 @@ ROOMS = {
     "awslambdaric": {"bootstrap"},
     "deflate": {"freshness", "deflation"},
     "elftools": {"elf"},
-    "filelock": {"cache", "manifest"},
+    "filelock": {"cache", "manifest", "working"},
     "invoke": {"edge", "tasks", "cli"},
     "pathspec": {"stage"},
     "pip": {"pip_markers"},

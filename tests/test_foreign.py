@@ -191,6 +191,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory, clean_environ: Mapping[str,
     for name in ("idna", "colour", "tomlkit", "core", "testing", "more"):
         house.wheel(name, "3.1")
     house.wheel("aws", "1.0", requires=["core"])
+    house.wheel("rich-one", requires=["brought; extra == 'y'"], extras=["y"])
+    house.wheel("brought")
     for tag in ("manylinux_2_17_x86_64", "manylinux_2_17_aarch64", "win_amd64"):
         for python in ("cp310", "cp311", "cp313"):
             house.wheel("fast", "1.5", f"{python}-{python}-{tag}")
@@ -270,6 +272,15 @@ def test_groups_and_skip(bench: Bench, tool: str) -> None:
     (one,) = bench.shop.fail("wrong", environ=bench.environ(tool))
     assert (one.code, one.hint) == (Code.UNKNOWN_SELECTION, 'did you mean "cloud"?')
     assert one.message.endswith(" called clodu")
+
+
+@pytest.mark.index
+def test_skip_keeps_what_the_extras_of_others_bring(bench: Bench) -> None:
+    """Poetry's export lists that, and names no extras."""
+    bench.write("poetry2", 'rich-one = { version = "*", extras = ["y"] }')
+    bench.lock("poetry2")
+    bench.shop.declare({"api": {"entry": "api", "skip": ["fast"]}})
+    assert set(bench.installed("poetry2")["api"]) == {"web", "idna", "rich-one", "brought"}
 
 
 @pytest.mark.index
