@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Literal
 
 from lambda_bundle import stdlib
@@ -33,10 +34,26 @@ _LOADED = frozenset(
 )
 """Modules that are there before the handler is looked for: the runtime interface client has imported them, or
 Python itself (`sys.modules` after `import awslambdaric.bootstrap`, in each Python from 3.8 to 3.13)."""
+_BEFORE = frozenset({"awslambdaric", "simplejson"})
+"""The same of what is no part of the standard library."""
+_ATTRIBUTES = frozenset(
+    {"os.path", "typing.io", "typing.re", "xml.parsers.expat.errors", "xml.parsers.expat.model"}
+)
+"""Modules of the standard library that have no file."""
 _CROWD = 300
 """Modules beyond which none is suggested for one that is missing."""
 _OF_EVERY_MODULE = frozenset(
-    {"__builtins__", "__cached__", "__dict__", "__doc__", "__file__", "__loader__", "__name__", "__package__"}
+    {
+        "__annotations__",
+        "__builtins__",
+        "__cached__",
+        "__dict__",
+        "__doc__",
+        "__file__",
+        "__loader__",
+        "__name__",
+        "__package__",
+    }
     | {"__path__", "__spec__"}
 )
 Severity = Literal["error", "warning", "note"]
@@ -53,6 +70,8 @@ class Failure:
     code: Code = Code.IMPORT_MISSING
     foreign: bool = False
     """It would be a dependency's."""
+    uncertain: bool = False
+    """Nobody has tried every Python."""
 
 
 class Judge:
@@ -78,6 +97,10 @@ class Judge:
         self._handler, self._roots, self._others = handler, roots, others
         self._skips = skips
         self._modules = {self._name(file): file for file in own}
+        sources = [reading.source for reading in own.values() if reading.source is not None]
+        self._installed = {name for source in sources for name in source.installs}
+        self._set = {name for source in sources for name in source.sets}
+        self._patched = any(source.patches for source in sources)
 
     def _name(self, file: str) -> str:
         """The dotted name of one of its own files."""
@@ -87,6 +110,11 @@ class Judge:
     def _near(self, module: str) -> str | None:
         """A hint to a module of its own that has nearly this name; in a crowd, some name always is near."""
         return did_you_mean(module, self._modules, 0.8) if len(self._modules) <= _CROWD else None
+
+    def _find(self, name: str) -> Found | None:
+        """What `import NAME` finds, once Python runs: what it has loaded before is not looked for."""
+        top = name.partition(".")[0]
+        return None if top in _LOADED and stdlib.has(top, self._target.version) else self._path.find(name)
 
     def _is_own(self, found: Found) -> bool:
         return found.root < len(self._roots) and found.path in self._own
@@ -98,7 +126,7 @@ class Judge:
         loaded, reached = self._reached()
         for file, reading in self._own.items():
             yield from self._judge_syntax(file, reading, reached=file in reached)
-        moved = any(source.moves for file in reached if (source := self._own[file].source))
+        moved = any(source.moves or source.patches for file in reached if (source := self._own[file].source))
         seen: set[tuple[Code, str]] = set()
         for file, reading in self._own.items():
             for problem in self._judge_imports(file, reading, loaded=file in loaded, moved=moved):
@@ -132,9 +160,11 @@ class Judge:
             yield _problem(Code.HANDLER_MISSING, message, hint=hint, where=Where(file=found.path.rstrip("/")))
         else:
             yield from self._judge_name(found, dotted, name)
-        if found is not None and found.root < len(self._roots) and stdlib.has(top, self._target.version):
-            taken = top in _LOADED
-            message = f'"{top}" is also a module of the standard library of {runtime}'
+        python = stdlib.has(top, self._target.version)
+        if found is not None and found.root < len(self._roots) and (python or top in _BEFORE):
+            taken = top in _LOADED or not python
+            of = f"the standard library of {runtime}" if python else f"{runtime} itself"
+            message = f'"{top}" is also a module of {of}'
             message += ", which Lambda has imported before it looks for the handler" if taken else ""
             hint = "rename it: which of the two is meant depends on who imports it first"
             severity: Severity = "error" if taken else "warning"
@@ -144,7 +174,7 @@ class Judge:
 
     def _judge_name(self, found: Found, dotted: str, name: str) -> Iterator[Problem]:
         where = Where(file=found.path)
-        defined = self._defines(dotted, name)
+        defined = self._defines(dotted, name, found=found)
         if defined is None:
             reading = self._read(found)
             if reading is None or (reading.fault is None and reading.unread is None):
@@ -212,7 +242,7 @@ class Judge:
         waiting = sorted(names)
         while waiting:
             for name in parents(waiting.pop()):
-                found = self._path.find(name)
+                found = self._find(name)
                 if found is None or found.path in files or not self._is_own(found):
                     continue
                 files.add(found.path)
@@ -233,11 +263,16 @@ class Judge:
             if failure is None or fallback:
                 continue
             severity, hint = self._severity(one.when, loaded=loaded), failure.hint
+            if failure.uncertain and severity == "error":
+                severity = "warning"
             if failure.code is Code.IMPORT_FROM_RUNTIME:
                 severity = "note"
             elif moved and severity == "error":
                 severity = "warning"
-                hint = "`sys.path` is changed here: if that makes it importable, name it in `verify.ignore`"
+                hint = (
+                    "`sys.path`, `sys.modules` or a `__path__` is changed here: "
+                    "if that makes it importable, name it in `verify.ignore`"
+                )
             elif self._skips and severity == "error" and failure.foreign:
                 severity = "warning"
                 hint = "if `skip` leaves it out, whoever deploys the function has to bring it, as in a layer"
@@ -275,11 +310,13 @@ class Judge:
     def _missing(self, module: str) -> Failure | None:
         """Why a module cannot be imported."""
         top = module.partition(".")[0]
-        if self._path.find(top) is None:
+        if top in self._installed:
+            return None
+        if self._find(top) is None:
             return self._outside(module)
         for name in parents(module):
-            if self._path.find(name) is None:
-                above = self._path.find(name.rpartition(".")[0])
+            if self._find(name) is None:
+                above = self._find(name.rpartition(".")[0])
                 source = None if above is None else self._source(above)
                 if above is not None and above.kind != "namespace" and (source is None or source.dynamic):
                     return None  # such as six.moves, which is made at run time
@@ -297,7 +334,7 @@ class Judge:
                 message = f'"{name}" is imported, and {runtime} has no such module: {span.told(version)}'
                 return Failure(name, message, "import what took its place, or add a distribution that has it")
         if stdlib.has(top, version):
-            return None
+            return self._unknown(module)
         if top in RUNTIME_MODULES:
             message = (
                 f'"{top}" is not in the artifact: the one of the runtime is used, whose version AWS chooses'
@@ -309,31 +346,53 @@ class Judge:
         )
         return Failure(module, message, self._near(module) or _ADD, foreign=True)
 
+    def _unknown(self, module: str) -> Failure | None:
+        """Why a module of a package of the standard library cannot be imported, if no Python has it."""
+        holder, _, last = module.rpartition(".")
+        if not holder or stdlib.module(module) is not None or module in _ATTRIBUTES:
+            return None
+        if stdlib.module(holder) is None:
+            return self._unknown(holder)
+        message = f'"{module}" is imported, and {holder} has no module {last} in any Python'
+        return Failure(module, message, "correct the name", uncertain=True)
+
     def _missing_name(self, module: str, name: str) -> Failure | None:
         """Why `from MODULE import NAME` fails although there is the module."""
-        found = self._path.find(module)
+        found = self._find(module)
         if found is None:
             span = stdlib.member(module, name)
             if span is None or span.holds(self._target.version):
-                return None
+                return self._shadowed(module, name)
             message = f'{module} has no "{name}" on {self._target.runtime}: {span.told(self._target.version)}'
             return Failure(
                 f"{module}.{name}", message, "import what took its place, or choose another runtime"
             )
         if found.root >= len(self._roots) or (found.kind != "namespace" and not self._is_own(found)):
             return None  # what a dependency defines is its own business
-        if self._defines(module, name) is False and self._path.find(f"{module}.{name}") is None:
+        if self._defines(module, name) is False and self._find(f"{module}.{name}") is None:
             source = self._source(found)
             near = did_you_mean(name, source.names) if source else None
             message = f'"{name}" is imported from {module}, which does not define it'
             return Failure(f"{module}.{name}", message, near)
         return None
 
+    def _shadowed(self, module: str, name: str) -> Failure | None:
+        """Why a name of a module is not there that has the name of one which Python has loaded before."""
+        hidden = self._path.find(module) if module in _LOADED else None
+        if hidden is None or hasattr(import_module(module), name) or stdlib.module(f"{module}.{name}"):
+            return None
+        message = (
+            f'"{name}" is imported from {module}, and that is the standard library\'s, not {hidden.path}'
+        )
+        return Failure(f"{module}.{name}", message, "rename the file: Python has loaded its own before")
+
     # --- what modules define
 
-    def _defines(self, module: str, name: str, seen: frozenset[str] = frozenset()) -> bool | None:
+    def _defines(
+        self, module: str, name: str, seen: frozenset[str] = frozenset(), *, found: Found | None = None
+    ) -> bool | None:
         """Whether a module has a name at its top level; None where only an import can tell."""
-        found = self._path.find(module)
+        found = found or self._find(module)
         if found is None or module in seen:
             return None if found is None else False
         if found.kind == "namespace":
@@ -350,11 +409,12 @@ class Judge:
         }
         if True in answers:
             return True
-        return None if source.dynamic or None in answers else False
+        unclear = source.dynamic or self._patched or name in self._set
+        return None if unclear or None in answers else False
 
     def _exports(self, module: str, name: str, seen: frozenset[str]) -> bool | None:
         """Whether `from MODULE import *` brings a name."""
-        found = self._path.find(module)
+        found = self._find(module)
         source = None if found is None else self._source(found)
         if source is not None and source.exports is not None:
             return True if name in source.exports else None if source.dynamic else False

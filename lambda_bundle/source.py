@@ -7,6 +7,7 @@ not take is not there.
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import threading
 import warnings
@@ -20,11 +21,19 @@ When = Literal["import", "maybe", "guarded", "call", "never"]
 """When an import runs: with the module; under a condition that nobody can answer; with its failure foreseen
 (`try … except ImportError`); when a function is called; not at run time (`TYPE_CHECKING`)."""
 _FORESEEN = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+_EXCEPTIONS = frozenset(name for name, one in vars(builtins).items() if isinstance(one, type))
+_ENDING = frozenset({"sys.exit", "exit", "quit", "os._exit", "os.abort"})
 _TRICKS = frozenset({"globals", "vars", "locals", "exec", "setattr"})
 _CHANGING = re.compile(
-    r"\b(?:globals|vars|locals|exec|setattr|addsitedir|global)\b|\bsys\s*\.\s*(?:path|modules)\b"
+    r"\b(?:globals|vars|locals|exec|setattr|addsitedir|global|__path__)\b|\bsys\s*\.\s*(?:path|modules)\b"
+    r"|\binstall_as_|\bfrom\s+sys\s+import\b|\bimport\s+sys\s+as\b"
 )
-"""What a function that changes its module, or the path, has in its text."""
+"""What a function that changes modules, or the path, has in its text."""
+_INSTALLING = "install_as_"
+"""How the name of a function begins that puts its module there under another name (PyMySQL's does)."""
+_MUTATING = frozenset({"append", "insert", "extend", "setdefault", "update", "pop", "remove", "__setitem__"})
+_RENAMED = ("sys", "contextlib")
+"""Modules whose names count here, whatever they are imported as."""
 _REFUSED = re.compile(r"^\s+from\b.*\*|\bexcept\s*\*|^\s*\*", re.MULTILINE)
 """What the compiler may refuse and neither the parser nor ruff does, such as `import *` in a function."""
 _ALWAYS = ("import * only allowed at module level",)
@@ -60,7 +69,13 @@ class Source:
     dynamic: bool = False
     """It can have other names: it has `__getattr__` or changes its namespace in a way that cannot be read."""
     moves: bool = False
-    """It changes `sys.path`."""
+    """It changes `sys.path`, or the path of a package."""
+    patches: bool = False
+    """It puts modules into `sys.modules`, or names into what it finds there."""
+    installs: frozenset[str] = frozenset()
+    """Modules that it has put there by a function of this name, as in `install_as_MySQLdb()`."""
+    sets: frozenset[str] = frozenset()
+    """Names that it gives to other modules, or to objects, at its top level: `module.name = …`."""
     imports: tuple[Import, ...] = ()
 
 
@@ -124,6 +139,11 @@ class _Reader:
     exports: set[str] | None = None
     dynamic: bool = False
     moves: bool = False
+    patches: bool = False
+    installs: set[str] = field(default_factory=set)
+    sets: set[str] = field(default_factory=set)
+    aliases: dict[str, str] = field(default_factory=dict)
+    """What names stand for that are those of `_RENAMED`, or of something in these."""
     imports: list[Import] = field(default_factory=list)
     depth: int = 0
     """Functions and classes around: what is defined in there is none of the module's names."""
@@ -134,6 +154,9 @@ class _Reader:
             exports=None if self.exports is None else frozenset(self.exports),
             dynamic=self.dynamic or "__getattr__" in self.names,
             moves=self.moves,
+            patches=self.patches,
+            installs=frozenset(self.installs),
+            sets=frozenset(self.sets),
             imports=tuple(self.imports),
         )
 
@@ -151,19 +174,23 @@ class _Reader:
         elif isinstance(node, ast.ClassDef):
             self._define(node.name, when)
             self._expressions([*node.decorator_list, *node.bases, *node.keywords])
+            if any(_dotted(one).rpartition(".")[2] == "global_enum" for one in node.decorator_list):
+                self.dynamic = True  # its members become names of the module
             self._inside(node.body, when)
         elif isinstance(node, ast.If):
             self._if(node, when)
         elif isinstance(node, ast.Try) or type(node).__name__ == "TryStar":
             self._try(node, when)
         elif isinstance(node, ast.With | ast.AsyncWith):
-            foreseen = any(_suppresses(item.context_expr) for item in node.items)
+            foreseen = any(self._suppresses(item.context_expr) for item in node.items)
             self._expressions(node.items, when)
             self.body(node.body, _weaker(when, "guarded") if foreseen else when)
         elif isinstance(node, ast.For | ast.AsyncFor | ast.While):
             heads = [node.test] if isinstance(node, ast.While) else [node.target, node.iter]
             self._expressions(heads, when)
-            self.body([*node.body, *node.orelse], when)
+            idle = isinstance(node, ast.While) and _answer(node.test, self.target) is False
+            self.body(node.body, "never" if idle else when)
+            self.body(node.orelse, when)
         elif isinstance(node, ast.Match):
             self._expressions([node.subject], when)
             for case in node.cases:
@@ -172,6 +199,7 @@ class _Reader:
         elif isinstance(node, ast.AnnAssign) and node.value is None:
             pass  # `name: type` alone defines nothing
         elif isinstance(node, ast.Delete):
+            self._expressions(node.targets, when)
             if not self.depth:
                 self.names -= {one.id for one in node.targets if isinstance(one, ast.Name)}
         else:
@@ -202,31 +230,68 @@ class _Reader:
                     self._define(
                         (node.rest if isinstance(node, ast.MatchMapping) else node.name) or "_", when
                     )
-                elif isinstance(node, ast.Call):
-                    self._call(node)
-                elif isinstance(node, ast.Attribute) and _dotted(node) in {"sys.path", "sys.modules"}:
-                    self._system(node, top)
                 elif isinstance(node, ast.Global):
                     self.names.update(node.names)  # as soon as somebody calls the function
+                else:
+                    self._effect(node)
+
+    def _effect(self, node: ast.AST) -> None:
+        """What an expression changes besides names."""
+        if isinstance(node, ast.Call):
+            self._call(node)
+        elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            self._change(self._named(node.value))
+        elif isinstance(node, ast.Attribute):
+            self._attribute(node)
+        elif isinstance(node, ast.Name) and self._is_modules(node):
+            self.dynamic = True
 
     def _call(self, node: ast.Call) -> None:
-        called = _dotted(node.func)
+        called = self._named(node.func)
+        before, _, last = called.rpartition(".")
         if called in _TRICKS and not (self.depth and called in {"vars", "locals", "setattr"}):
             self.dynamic = True
-        elif called in {
-            "site.addsitedir",
-            "addsitedir",
-            "sys.path.append",
-            "sys.path.insert",
-            "sys.path.extend",
-        }:
+        elif called in {"site.addsitedir", "addsitedir"}:
             self.moves = True
+        elif last.startswith(_INSTALLING):
+            self.installs.add(last.removeprefix(_INSTALLING))
+        elif last in _MUTATING:
+            self._change(before)
+        if called == "setattr" and node.args and any(map(self._is_modules, ast.walk(node.args[0]))):
+            self.patches = True
 
-    def _system(self, node: ast.Attribute, top: ast.AST) -> None:
-        if _dotted(node) == "sys.modules":
+    def _attribute(self, node: ast.Attribute) -> None:
+        if self._is_modules(node):
             self.dynamic = True
-        elif isinstance(top, ast.Assign | ast.AugAssign) and isinstance(node.ctx, ast.Store):
+        if not isinstance(node.ctx, ast.Store):
+            return
+        self._change(self._named(node))
+        if not self.depth:
+            self.sets.add(node.attr)
+        if any(map(self._is_modules, ast.walk(node.value))):
+            self.patches = True
+
+    def _change(self, what: str) -> None:
+        """Something is changed in place, or replaced."""
+        if what in {"sys.path", "sys.path_hooks", "sys.meta_path"} or what.rpartition(".")[2] == "__path__":
             self.moves = True
+            self.dynamic = self.dynamic or what == "__path__"
+        elif what == "sys.modules":
+            self.patches = True
+
+    def _is_modules(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Name | ast.Attribute) and self._named(node) == "sys.modules"
+
+    def _named(self, node: ast.AST) -> str:
+        """The dotted name of an expression, where aliases stand for what they are."""
+        first, dot, rest = _dotted(node).partition(".")
+        return f"{self.aliases.get(first, first)}{dot}{rest}"
+
+    def _suppresses(self, context: ast.expr) -> bool:
+        if not isinstance(context, ast.Call):
+            return False
+        named = self._named(context.func) in {"suppress", "contextlib.suppress"}
+        return named and any(_catches(kind) for kind in context.args)
 
     def _all(self, node: ast.stmt) -> None:
         """`__all__`, as long as it is written out."""
@@ -260,11 +325,14 @@ class _Reader:
         self.body(node.orelse, second)
 
     def _try(self, node: Any, when: When) -> None:
-        foreseen = any(_catches(handler.type) for handler in node.handlers)
+        going_on = [handler for handler in node.handlers if not _gives_up(handler.body)]
+        foreseen = any(_catches(handler.type) for handler in going_on)
+        unclear = any(_may_catch(handler.type) for handler in going_on)
+        inside = _weaker(when, "guarded") if foreseen else _weaker(when, "maybe") if unclear else when
         begin = len(self.imports)
-        self.body(node.body, _weaker(when, "guarded") if foreseen else when)
+        self.body(node.body, inside)
         tried = tuple(range(begin, len(self.imports)))
-        self.body(node.orelse, _weaker(when, "guarded") if foreseen else when)
+        self.body(node.orelse, inside)
         for handler in node.handlers:
             begin = len(self.imports)
             self.body(handler.body, when if _catches(handler.type) and tried else _weaker(when, "maybe"))
@@ -276,11 +344,15 @@ class _Reader:
         if isinstance(node, ast.Import):
             for one in node.names:
                 self._define(one.asname or one.name.partition(".")[0], when)
+                if one.asname and one.name in _RENAMED:
+                    self.aliases[one.asname] = one.name
                 self.imports.append(Import(module=one.name, line=node.lineno, when=when))
             return
         for one in node.names:
             if one.name != "*":
                 self._define(one.asname or one.name, when)
+            if node.module in _RENAMED and not node.level:
+                self.aliases[one.asname or one.name] = f"{node.module}.{one.name}"
             module = node.module or ""
             self.imports.append(
                 Import(module=module, name=one.name, level=node.level, line=node.lineno, when=when)
@@ -302,10 +374,17 @@ def _catches(caught: ast.expr | None) -> bool:
     return any(_dotted(kind).rpartition(".")[2] in _FORESEEN for kind in kinds)
 
 
-def _suppresses(context: ast.expr) -> bool:
-    if not isinstance(context, ast.Call) or _dotted(context.func) not in {"suppress", "contextlib.suppress"}:
-        return False
-    return any(_catches(kind) for kind in context.args)
+def _may_catch(caught: ast.expr | None) -> bool:
+    """Whether that cannot be told: what it names is no exception of Python's own."""
+    kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(not (isinstance(kind, ast.Name) and kind.id in _EXCEPTIONS) for kind in kinds)
+
+
+def _gives_up(body: list[ast.stmt]) -> bool:
+    """Whether a handler ends in an exception again, or ends the program, in any case."""
+    last = body[-1]
+    ended = isinstance(last, ast.Expr) and isinstance(last.value, ast.Call)
+    return isinstance(last, ast.Raise) or (ended and _dotted(last.value.func) in _ENDING)  # type: ignore[attr-defined]
 
 
 def _dotted(node: ast.AST) -> str:

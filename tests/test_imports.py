@@ -104,6 +104,8 @@ def test_handler_that_is_found(handler: str, files: list[str]) -> None:
         ("json.handler", "json.py", "HandlerShadowed"),
         ("types.handler", "types.py", "HandlerShadowed"),
         ("collections.handler", "collections/__init__.py", "HandlerShadowed"),
+        ("simplejson.handler", "simplejson.py", "HandlerShadowed"),
+        ("awslambdaric.handler", "awslambdaric/__init__.py", "HandlerShadowed"),
     ],
 )
 def test_handler_that_lambda_would_not_find(handler: str, file: str, code: str) -> None:
@@ -400,3 +402,83 @@ def test_names_that_every_module_has() -> None:
     fine("from near import __doc__, __name__, __file__", others={"near.py": ""})
     near = {"near.py": ""}
     assert judged({"app.py": f"from near import __doc__, __file__\n{HANDLER}", **near}) == []
+
+
+# --- what is there only once something has run
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("import pymysql\npymysql.install_as_MySQLdb()\nimport MySQLdb.cursors", {}),
+        ("import pkg\npkg.x = 1\nfrom pkg import x", {"pkg/__init__.py": ""}),
+        ("from pkg import x", {"pkg/__init__.py": "", "setter.py": "import pkg\npkg.x = 1"}),
+        ("import pkg.extra\nfrom pkg import more", {"pkg/__init__.py": "__path__.append('x')"}),
+        ("from util import __annotations__", {"util.py": ""}),
+        (
+            "from colors import RED",
+            {"colors.py": "import enum\n@enum.global_enum\nclass C(enum.Enum): RED = 1"},
+        ),
+    ],
+)
+def test_names_that_others_put_there(text: str, own: Mapping[str, str]) -> None:
+    others = {"pymysql/__init__.py": ""}
+    assert judged({"app.py": f"{text}\n{HANDLER}", **own}, others=others) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import sys\nsys.modules['old'] = sys\nfrom old import x",
+        "from sys import path\npath.append('/opt/vendor')\nimport old",
+        "import sys as s\ns.path.append('/opt/vendor')\nimport old",
+    ],
+)
+def test_modules_that_may_be_put_there_are_a_warning(text: str) -> None:
+    (problem,) = judged({"app.py": f"{text}\n{HANDLER}"})
+    assert (problem.severity, problem.code) == ("warning", Code.IMPORT_MISSING)
+    assert "`sys.modules`" in (problem.hint or "")
+
+
+def test_handler_that_another_module_puts_there() -> None:
+    registering = "import sys\ndef register(name):\n    setattr(sys.modules[name], 'handler', print)\n"
+    files = {"app.py": "import reg\nreg.register(__name__)\n", "reg.py": registering}
+    assert told(files) == [("note", "NotChecked", "app.py")]
+    files = {"app.py": "import other\n", "other.py": "import app\napp.handler = print\n"}
+    assert told(files) == [("note", "NotChecked", "app.py")]
+
+
+def test_own_module_that_python_has_loaded_another_of() -> None:
+    """It is never read: what only it defines is missing, and what Python's defines is there."""
+    own = {"types.py": "mine = 1\nimport nowhere\n", "logging.py": "x = 1\n"}
+    fine("import types\nfrom types import ModuleType\nfrom logging import getLogger\nimport logging.handlers")
+    text = f"from types import mine, ModuleType\nfrom logging import getLogger, handlers\n{HANDLER}"
+    found = [one for one in judged({"app.py": text, **own}) if one.where.file == "app.py"]
+    (problem,) = found
+    assert (problem.severity, problem.where.line) == ("error", 1)
+    told = '"mine" is imported from types, and that is the standard library\'s, not types.py'
+    assert problem.message == told
+
+
+def test_modules_that_no_python_has() -> None:
+    for module in ("os.nope", "xml.nope.deeper", "concurrent.futures.nope"):
+        assert "in any Python" in missing(f"import {module}", "warning")
+    fine("import os.path, xml.etree.ElementTree, xml.parsers.expat.errors, concurrent.futures.thread")
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("try:\n    import gone\nexcept ImportError as e:\n    raise RuntimeError('x') from e", "error"),
+        ("try:\n    import gone\nexcept ImportError:\n    print('x')\n    raise", "error"),
+        ("import sys\ntry:\n    import gone\nexcept ImportError:\n    sys.exit(1)", "error"),
+        ("try:\n    import gone\nexcept ImportError:\n    if x: raise\n    gone = None", "note"),
+        ("E = (ImportError,)\ntry:\n    import gone\nexcept E:\n    gone = None", "warning"),
+        ("try:\n    import gone\nexcept ValueError:\n    gone = None", "error"),
+        ("from contextlib import suppress as s\nwith s(ImportError):\n    import gone", "note"),
+        ("import contextlib as c\nwith c.suppress(Exception):\n    import gone", "note"),
+        ("while False:\n    import gone", "note"),
+    ],
+)
+def test_failures_that_are_foreseen_in_other_words(text: str, severity: str) -> None:
+    missing(text, severity)

@@ -103,6 +103,8 @@ def test_not_defined(text: str) -> None:
         "setattr(x, 'handler', 1)",
         "vars().update(x)",
         "__all__ = [*x]",
+        "__path__.append('x')",
+        "import enum\n@enum.global_enum\nclass Color(enum.Enum):\n    RED = 1",
     ],
 )
 def test_dynamic(text: str) -> None:
@@ -126,10 +128,41 @@ def test_all() -> None:
         ("import sys\nsys.path = ['x']", True),
         ("import site\nsite.addsitedir('x')", True),
         ("import sys\nprint(sys.path)", False),
+        ("import sys as s\ns.path.append('x')", True),
+        ("from sys import path\npath.append('x')", True),
+        ("from sys import path as p\np[:0] = ['x']", True),
+        ("def f():\n    from sys import path\n    path.append('x')\nf()", True),
+        ("import sys\nsys.meta_path.insert(0, x)", True),
+        ("__path__.append('x')", True),
+        ("import pkg\npkg.__path__ += ['x']", True),
+        ("path.append('x')", False),
     ],
 )
 def test_changing_the_import_path(text: str, moves: bool) -> None:
     assert source(text).moves is moves
+
+
+@pytest.mark.parametrize(
+    ("text", "patches"),
+    [
+        ("import sys\nsys.modules['old'] = x", True),
+        ("import sys\nsys.modules.setdefault('old', x)", True),
+        ("from sys import modules as m\nm['old'] = x", True),
+        ("import sys\ndel sys.modules['old']", True),
+        ("import sys\ndef f(g):\n    setattr(sys.modules[g.__module__], 'x', g)", True),
+        ("import sys\nsys.modules['a'].x = 1", True),
+        ("import sys\nprint(sys.modules['a'].x, 'a' in sys.modules)", False),
+        ("setattr(x, 'y', 1)", False),
+    ],
+)
+def test_changing_what_is_imported(text: str, patches: bool) -> None:
+    assert source(text).patches is patches
+
+
+def test_what_is_put_there_from_outside() -> None:
+    found = source("import pkg\npkg.x = pkg.sub.y = 1\npymysql.install_as_MySQLdb()\ndef f(o): o.z = 2\n")
+    assert found.sets == {"x", "y"}
+    assert found.installs == {"MySQLdb"}
 
 
 @pytest.mark.parametrize(
