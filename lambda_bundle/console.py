@@ -124,6 +124,9 @@ class Printer:
             self._streams[0].flush()
         except BrokenPipeError:
             self._out.leave()
+        except OSError:  # it can be told on the other stream
+            self._out.leave()
+            raise
 
     def data(self, text: str) -> None:
         """A line of data for people, on stdout; it is never wrapped."""

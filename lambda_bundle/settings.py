@@ -14,6 +14,8 @@ from lambda_bundle.variables import choosing, rooted
 
 _APART = frozenset({"name", "root", "ignore", "output", "warnings", "target", "timeout"})
 """What a job holds that does not change its artifact, or is told in another way."""
+_TABLES = {"before": "hooks.before", "after": "hooks.after", "ignore": "verify.ignore"}
+"""What bundles.toml calls settings that are in a table there."""
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _SETTINGS = tuple(one.name for one in fields(Job) if one.name not in _APART)
 
@@ -61,7 +63,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], above: str = 
     """What differs between the settings of a build and those of now; `above` is the table they are in."""
     for key in dict.fromkeys((*now, *before)):
         old, new = before.get(key), now.get(key)
-        name = key if above in {"", "environment"} else f"{above}.{key}"
+        word = _TABLES.get(key, key)
+        name = word if above in {"", "environment"} else f"{above}.{word}"
         if old == new:
             continue
         if isinstance(old, dict) and isinstance(new, dict):

@@ -32,6 +32,8 @@ _REGION = "us-east-1"
 _LAST_WORDS = 3.0
 """Seconds that a process has to end after it has reported that it cannot start."""
 _BOOTSTRAP = "bootstrap.py"
+_LARGEST_RESPONSE = 6_291_556
+"""Bytes (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +276,13 @@ class _Conversation:
         self._trial = replace(self._trial, duration=said.at - given)
         if said.kind == "error":
             return self._fault(said, Code.INVOCATION_FAILED, "the invocation fails")
+        size = len(said.body)
+        if size > _LARGEST_RESPONSE:
+            return Problem(
+                code=Code.INVOCATION_FAILED,
+                message=f"its response has {size:,} bytes, and Lambda returns {_LARGEST_RESPONSE:,} at most",
+                hint="put it somewhere, such as S3, and return where it is",
+            )
         self._trial = replace(self._trial, response=said.body.decode(errors="replace"))
         return None
 

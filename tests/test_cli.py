@@ -344,6 +344,7 @@ def test_clean(project: Project) -> None:
         (["bundle", "--al"], "no idea what '--al' is", 'did you mean "--all"?'),
         (["validate", "--all"], "no idea what '--all' is", "lambda-bundle --help shows"),
         (["validate", "api"], "no idea what 'api' is", "lambda-bundle --help shows"),
+        (["bundle", "--output", "a", "--output", "b"], "no idea what 'b' is", "--output is there twice"),
         (["bundle", "--jobs"], "flag --jobs needed value", "lambda-bundle --help"),
         (["--list", "nothing"], "sub-collection 'nothing' not found", "lambda-bundle --help"),
         (["-T", "soon", "validate"], "not a number: 'soon'", "lambda-bundle --help"),

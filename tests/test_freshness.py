@@ -326,7 +326,7 @@ SETTINGS: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "handler": ({}, {"handler": "app.other"}, "handler app.handler → app.other"),
     "backend": ({}, {"backend": "pip"}, "backend uv → pip"),
     "format": ({}, {"format": "dir"}, "format zip → dir"),
-    "hook": ({"hooks.after": ["true"]}, {"hooks.after": ["true", "true"]}, "after changed"),
+    "hook": ({"hooks.after": ["true"]}, {"hooks.after": ["true", "true"]}, "hooks.after changed"),
     "exclude": ({}, {"exclude": ["nothing"]}, "exclude changed"),
     "env": ({"env.A": "1"}, {"env.A": "2"}, "env.A changed"),
 }

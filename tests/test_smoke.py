@@ -393,6 +393,15 @@ def test_writing_into_the_code_is_an_error(bench: Bench, change: str) -> None:
     assert (root / "data.txt").read_text() == "data"
 
 
+def test_response_that_lambda_would_not_return(bench: Bench) -> None:
+    """It counts the bytes of the JSON, quotation marks included."""
+    root = write(bench.folder / "api", {"app.py": "def handler(event, context):\n    return 'x' * event\n"})
+    assert bench.run(root, event=6_291_554).status == "passed"
+    trial = bench.run(root, event=6_291_555)
+    assert (trial.status, codes(trial)) == ("failed", [Code.INVOCATION_FAILED])
+    assert trial.problems[0].message.startswith("its response has 6,291,557 bytes")
+
+
 def test_artifacts_that_are_none(bench: Bench) -> None:
     assert codes(bench.run(bench.folder / "none.zip")) == [Code.ARTIFACT_MISSING]
     broken = pack(bench.folder / "api.zip", {"app.py": "x" * 100})
