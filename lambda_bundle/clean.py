@@ -13,8 +13,10 @@ from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.working import WORK_PREFIX, is_at_work
 
 
-def sweep(output: Path, names: Iterable[str]) -> tuple[Path, ...]:
+def sweep(output: Path, names: Iterable[str], left: Iterable[Path] = ()) -> tuple[Path, ...]:
     """Remove what the manifest lists, zips of these names, the manifest, and what a killed run left.
+
+    `left` are artifacts of former builds: of functions, mostly, that are not declared any more.
 
     A folder that the manifest does not list stays, whatever it is called: it may be the user's. The output
     folder itself goes when nothing else is in it. Returns what was removed. Raises `BundleError` while a run
@@ -31,7 +33,7 @@ def sweep(output: Path, names: Iterable[str]) -> tuple[Path, ...]:
         listed = frozenset()
     files = {artifact_name(name, "zip") for name in names} | {manifest.FILE_NAME}
     ours = {output / name for name in listed} | {output / name for name in files if _is_file(output / name)}
-    ours |= set(working)
+    ours |= {*working, *left}
     removed = sorted(path for path in ours if os.path.lexists(path))
     for path in removed:
         remove(path)

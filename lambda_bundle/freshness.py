@@ -22,6 +22,7 @@ from deflate import __version__ as deflate_version
 
 from lambda_bundle import __version__
 from lambda_bundle.cache import Cache
+from lambda_bundle.entries import artifact_name
 from lambda_bundle.errors import BundleError, Problem
 from lambda_bundle.jobs import Job
 from lambda_bundle.manifest import row
@@ -182,6 +183,16 @@ class Freshness:
             return job.format == "dir" and isinstance(self._cache.read(self._path(job))["stands"], str)
         return False
 
+    def left(self, root: Path, output: Path) -> Iterator[Path]:
+        """The artifacts that stand in an output folder as this checkout left them, declared now or not."""
+        place = str(root), str(output)
+        for path in sorted(self._cache.path(KIND, _folder_name(place)).glob("*.json")):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                record = self._cache.read(str(path))
+                artifact = output / artifact_name(path.stem, record["settings"]["format"])
+                if record["stands"] is not None and record["stands"] == standing(str(artifact)):
+                    yield artifact
+
     def forget(self, job: Job) -> None:
         """There is no artifact any more."""
         with suppress(OSError):
@@ -220,13 +231,18 @@ class Freshness:
     def _path(self, job: Job) -> str:
         place = str(job.root), str(job.output)
         if place not in self._folders:
-            self._folders[place] = str(self._cache.path(KIND, digest_of(json.dumps(place))[:32]))
+            self._folders[place] = str(self._cache.path(KIND, _folder_name(place)))
         return f"{self._folders[place]}/{job.name}.json"
 
     def _write(self, job: Job, record: Mapping[str, Any]) -> None:
         """Write a record; one that cannot be written is missed by the next run, which builds."""
         with suppress(OSError):
             self._cache.write(Path(self._path(job)), record)
+
+
+def _folder_name(place: tuple[str, str]) -> str:
+    """What the folder with the records of one checkout and output folder is called."""
+    return digest_of(json.dumps(place))[:32]
 
 
 class _Judge:

@@ -334,12 +334,15 @@ def _smoke(
 def clean(_: Context, output: Any = None, file: Any = None) -> None:
     """Remove the artifacts, the manifest, and what an interrupted run left in the output folder."""
     with edge() as printer:
+        from lambda_bundle.cache import Cache  # noqa: PLC0415
         from lambda_bundle.clean import sweep  # noqa: PLC0415
+        from lambda_bundle.freshness import Freshness  # noqa: PLC0415
         from lambda_bundle.jobs import DEFAULT_OUTPUT  # noqa: PLC0415
 
         config = loaded(file)
         folder = Path(output).resolve() if output else config.root / DEFAULT_OUTPUT
-        removed = sweep(folder, [entry.name for entry in config.entries])
+        former = Freshness(Cache.of(os.environ), os.environ).left(config.root, folder)
+        removed = sweep(folder, [entry.name for entry in config.entries], former)
         done = f"removed {len(removed)} from" if removed else "nothing to remove in"
         printer.note((f"{done} {folder}", ""))
 

@@ -334,6 +334,27 @@ def test_clean(project: Project) -> None:
     assert (ran.code, ran.err) == (0, f"nothing to remove in {project.root / 'dist'}\n")
 
 
+def test_clean_knows_what_it_has_built_before(project: Project) -> None:
+    """A function that is called otherwise now, or no longer declared: no manifest lists it any more."""
+    assert project.here("bundle", "--all").code == 0
+    config = project.root / "bundles.toml"
+    config.write_text(config.read_text().replace("[functions.worker]", "[functions.other]"))
+    assert project.here("bundle", "--all").code == 0
+    assert "worker.zip" in artifacts(project.root / "dist")
+    assert project.here("clean").code == 0
+    assert not (project.root / "dist").exists()
+
+
+def test_clean_leaves_what_has_changed_since(project: Project) -> None:
+    assert project.here("bundle", "--all").code == 0
+    config = project.root / "bundles.toml"
+    config.write_text(config.read_text().replace("[functions.worker]", "[functions.other]"))
+    assert project.here("bundle", "--all").code == 0
+    (project.root / "dist" / "worker.zip").write_text("mine")
+    assert project.here("clean").code == 0
+    assert artifacts(project.root / "dist") == ["worker.zip"]
+
+
 # --- the command line itself
 
 
