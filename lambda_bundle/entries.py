@@ -85,6 +85,10 @@ class Entry:
         return (*self.written["verify"], "ignore", number)
 
 
+MANIFEST = "manifest.json"
+"""What lies beside artifacts, and lists them."""
+
+
 def artifact_name(name: str, form: str) -> str:
     """The name of an entry's artifact."""
     return f"{name}.zip" if form == "zip" else name

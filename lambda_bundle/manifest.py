@@ -16,13 +16,13 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
-from lambda_bundle.entries import artifact_name
+from lambda_bundle.entries import MANIFEST, artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Wheel
 from lambda_bundle.result import Artifact, Result
 
-FILE_NAME = "manifest.json"
+FILE_NAME = MANIFEST
 VERSION = 1
 _NO_NAMES = frozenset({"", ".", ".."})
 

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from lambda_bundle.copies import File, Run, copy_all, copy_file, lambda_mode, make_folder
+from lambda_bundle.entries import MANIFEST
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.jobs import Job
 from lambda_bundle.stamps import Stamp, stamp
@@ -24,6 +25,8 @@ from lambda_bundle.stamps import Stamp, stamp
 Tree = Mapping[str, Path]
 """Where each file of a bundle is on disk, by its path in the bundle ("/" between folders)."""
 
+_MANIFEST = b'{\n  "version": 1,\n  "artifacts": {'
+"""How a manifest of ours begins."""
 _BATCH = 250
 """Files that are copied in one go."""
 DEFAULT_EXCLUDES = (
@@ -259,10 +262,10 @@ class _Scanner:
     def _below(self, folder: _Folder, place: str, path: str) -> Iterator[_Folder]:
         """The folder at a path, if it is to be looked through."""
         identity = _identity(place)
-        environment = not self._environments and _is_environment(place)
-        if environment:
+        known = (not self._environments and _is_environment(place)) or _is_output(place)
+        if known:
             self._visited[place] = stamp(place)
-        out = self._is_out(path, is_folder=True, above=folder.out or environment)
+        out = self._is_out(path, is_folder=True, above=folder.out or known)
         if (identity and identity == self._skip) or (out and not self._keep):
             return
         if identity not in folder.chain and (out or _encodable(path)):
@@ -322,6 +325,15 @@ def _is_environment(folder: str) -> bool:
     if not os.path.isfile(f"{folder}/pyvenv.cfg"):  # noqa: PTH113 - see above
         return False
     return any(os.path.isdir(f"{folder}/{programs}") for programs in ("bin", "Scripts"))  # noqa: PTH112 - see above
+
+
+def _is_output(folder: str) -> bool:
+    """Whether artifacts of this tool are in there: of a run that had another output folder."""
+    try:
+        with open(f"{folder}/{MANIFEST}", "rb") as file:  # noqa: PTH123 - for each folder
+            return file.read(len(_MANIFEST)) == _MANIFEST
+    except OSError:
+        return False
 
 
 def _encodable(path: str) -> bool:

@@ -601,6 +601,17 @@ def test_folders_of_a_run_that_was_killed_are_replaced(workshop: Workshop) -> No
     assert workshop.build()["a"].keys() == {"app.py"}
 
 
+def test_other_output_folder_inside_the_entry(workshop: Workshop) -> None:
+    """Of an earlier run: what it holds are artifacts, and no sources; anybody else's manifest is one."""
+    workshop.write({"src/data/manifest.json": '{"version": 1, "icons": []}'})
+    workshop.declare({"api": {}, "more": {"include": ["/build/api.zip"]}})
+    workshop.bundle(output=workshop.root / "src" / "build")
+    found = workshop.build()
+    assert found["api"].keys() == {"app.py", "data/manifest.json"}
+    assert found["more"].keys() == {"app.py", "data/manifest.json", "build/api.zip"}
+    assert [one.status for one in workshop.bundle(force=False).values()] == ["fresh", "fresh"]
+
+
 def test_zip_is_not_put_together_over_a_folder(workshop: Workshop) -> None:
     workshop.declare({"api": {}})
     workshop.build()
