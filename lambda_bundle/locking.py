@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from lambda_bundle.requirements import gather, source_of
 from lambda_bundle.result import Locked
 from lambda_bundle.shared import Run
 from lambda_bundle.targets import Target
-from lambda_bundle.wanted import Requirement, Requirements
+from lambda_bundle.wanted import Requirement, Requirements, file_path
 
 _UNFIT = frozenset(
     {
@@ -73,12 +73,36 @@ def lock_one(run: Run, job: Job, stack: ExitStack, *, upgrade: bool) -> Locked:
         )
         text = lockfile.render(resolved, paper)
         changed = _write(path, text, place)
+        told = [*told, *_outside(resolved, place, place.shown(path))]
         names = {(wheel.name, wheel.version) for one in resolved for wheel in one.wheels}
         return replace(
             kept,
             status="locked" if changed else "kept",
             packages=len(names),
             problems=tuple(dict.fromkeys((*warnings, *told))),
+        )
+
+
+def _outside(resolved: Iterable[Resolved], place: Place, shown: str) -> Iterator[Problem]:
+    """The warning for a lock that leads out of the repository: to files of this machine."""
+    files = (
+        wheel.url
+        for one in resolved
+        for wheel in one.wheels
+        if wheel.url.startswith("file:") and wheel.name not in {**one.origins, **one.sdists}  # built here
+    )
+    paths = (Path(file_path(url.partition("#")[0])) for url in files)
+    root = os.path.normpath(place.root)
+    found = sorted({path.name for path in paths if not place.original(path).is_relative_to(root)})
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        yield Problem(
+            code=Code.UNLOCKABLE,
+            message=f"{shown} leads to files of this machine, outside of the repository: {found[0]}{more}",
+            where=Where(file=shown),
+            hint="put them into the repository, or lock where an index has them: see PIP_FIND_LINKS, "
+            "UV_FIND_LINKS and their configuration files",
+            severity="warning",
         )
 
 
