@@ -114,8 +114,10 @@ class Store:
             )
         except BundleError as error:
             raise _relocate(error, asked, wanted) from None
-        warnings = (*found.warnings, *unknown_extras(found.distributions, wanted))
-        return replace(found, local=local, warnings=warnings)
+        unknown = tuple(unknown_extras(found.distributions, wanted))
+        if local == NOTHING_LOCAL and not unknown:
+            return found
+        return replace(found, local=local, warnings=(*found.warnings, *unknown))
 
     def sdist_of(self, wheel: Wheel) -> Source | None:
         """The source distribution that a wheel was built of; None for what nothing was built for."""
