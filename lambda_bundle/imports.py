@@ -87,14 +87,17 @@ class Judge:
         roots: Sequence[str] = ("",),
         skips: bool = False,
         others: Callable[[Found], Reading | None] = lambda _: None,
+        foreign: Callable[[Found], bool] = lambda _: True,
     ) -> None:
         """Judge what is known of each source file of the function itself, by its path in the artifact.
 
         `roots` are the folders in there that Python looks into: the first of the import path. With `skips`,
-        dependencies were left out on purpose. `others` reads a file of a dependency or a layer.
+        dependencies were left out on purpose. `others` reads a file of a dependency or a layer, and `foreign`
+        tells whether a distribution has brought it.
         """
         self._own, self._path, self._target = own, path, target
-        self._handler, self._roots, self._others = handler, roots, others
+        self._handler, self._roots = handler, roots
+        self._others, self._foreign = others, foreign
         self._skips = skips
         self._modules = {self._name(file): file for file in own}
         sources = [reading.source for reading in own.values() if reading.source is not None]
@@ -367,7 +370,8 @@ class Judge:
             return Failure(
                 f"{module}.{name}", message, "import what took its place, or choose another runtime"
             )
-        if found.root >= len(self._roots) or (found.kind != "namespace" and not self._is_own(found)):
+        elsewhere = found.root >= len(self._roots)
+        if elsewhere if found.kind == "namespace" else not self._is_own(found) and self._foreign(found):
             return None  # what a dependency defines is its own business
         if self._defines(module, name) is False and self._find(f"{module}.{name}") is None:
             source = self._source(found)

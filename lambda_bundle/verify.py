@@ -149,6 +149,7 @@ def _problems(subject: Subject, desk: Desk) -> Iterator[Problem]:
         roots=[root.prefix for root in _roots(content, target)],
         skips=bool(subject.skipped),
         others=_reader(subject),
+        foreign=lambda found: subject.owner(found.path) is not None,
     )
     yield from judge.problems()
     yield from bytecode.judge(subject.own, content.files, target)

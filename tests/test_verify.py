@@ -172,6 +172,17 @@ def test_layers_count(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
     }
 
 
+def test_names_of_a_layer_s_own_modules(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    """Those of its dependencies are not looked at, as everywhere."""
+    wheelhouse.wheel("low")
+    workshop.write({"layer/shared.py": "from low import *\nZ = 1\n", "layer/requirements.txt": "low\n"})
+    workshop.write({"src/app.py": f"from low import anything\nfrom shared import Z, VERSION, Y\n{HANDLER}"})
+    workshop.declare({"api": {"layers": ["common"]}}, {"common": {"entry": "layer"}})
+    (problem,) = workshop.bundle()["api"].problems
+    assert (problem.severity, problem.code) == ("error", Code.IMPORT_MISSING)
+    assert problem.message == '"Y" is imported from shared, which does not define it'
+
+
 @pytest.mark.parametrize("form", ["zip", "dir"])
 def test_binaries(workshop: Workshop, wheelhouse: Wheelhouse, form: str) -> None:
     files: dict[str, str | bytes] = {"ext/__init__.py": "", "ext/core.abi3.so": Elf(machine="x86_64").write()}
