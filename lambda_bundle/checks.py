@@ -96,7 +96,11 @@ def _check_tags(key: KeyPath, value: Sequence[object], findings: Findings) -> No
             machines = " or ".join(MACHINES.values())
             fault = faults.pop() if len(faults) == 1 else f"its machine must be {machines}"
             message = f"{quoted(str(tag))} cannot be a platform tag: {fault}"
-            findings.add((*key, index), Code.INVALID_TAG, message)
+            findings.add((*key, index), Code.INVALID_TAG, message, _TAG_HINT)
+
+
+_TAG_HINT = "one is like manylinux_2_28_x86_64, musllinux_1_2_aarch64 or linux_x86_64"
+_NAMED = {"groups": "a dependency group", "extras": "an extra"}
 
 
 def tag_fault(tag: str, arch: str) -> str | None:
@@ -109,6 +113,10 @@ def tag_fault(tag: str, arch: str) -> str | None:
 
 
 def _check_entry(key: KeyPath, value: str, findings: Findings, *, root: Path) -> None:
+    if not value.strip():
+        hint = 'write "." for the folder of bundles.toml itself'
+        findings.add(key, Code.INVALID_VALUE, "must not be empty", hint)
+        return
     folder = root / value
     if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for names that are too long
         return
@@ -157,8 +165,10 @@ def _check_name(key: KeyPath, value: str, findings: Findings) -> None:
     from packaging.utils import canonicalize_name, is_normalized_name  # noqa: PLC0415 - few name any
 
     if not is_normalized_name(canonicalize_name(value)):
-        hint = "letters and digits, with -, _ or . between them; a version has no place here"
-        findings.add(key, Code.INVALID_VALUE, f"{quoted(value)} cannot be the name of a package", hint)
+        what = next((_NAMED[part] for part in key if part in _NAMED), "a package")
+        hint = "letters and digits, with -, _ or . between them"
+        hint += "; a version has no place here" if what == "a package" else ""
+        findings.add(key, Code.INVALID_VALUE, f"{quoted(value)} cannot be the name of {what}", hint)
 
 
 def _check_path(key: KeyPath, value: str, findings: Findings) -> None:

@@ -347,7 +347,9 @@ class Judge:
             f'"{module}" is imported and is not there: neither the artifact nor a layer nor the standard '
             f"library of {runtime} has it"
         )
-        return Failure(module, message, self._near(module) or _ADD, foreign=True)
+        below = self._path.find(f"src.{top}")
+        hint = "it is in src/, where Python does not look: let `entry` be that folder" if below else None
+        return Failure(module, message, hint or self._near(module) or _ADD, foreign=below is None)
 
     def _unknown(self, module: str) -> Failure | None:
         """Why a module of a package of the standard library cannot be imported, if no Python has it."""

@@ -123,7 +123,8 @@ def _newer(lock: Pylock, where: Where) -> Iterator[Problem]:
 def _check_target(lock: Pylock, target: Target, where: Where, hint: str) -> None:
     if lock.requires_python is not None and not target.admitted(str(lock.requires_python)):
         message = f"is for Python {lock.requires_python}, and {target} is not that"
-        raise _error(Code.LOCK_UNSUITABLE, message, where, f"lock for this runtime too: {hint}")
+        wide = f"widen `requires-python` of what is locked, or choose a runtime that it names; then {hint}"
+        raise _error(Code.LOCK_UNSUITABLE, message, where, wide)
     if lock.environments and not any(one.evaluate(target.markers) for one in lock.environments):
         told = " or ".join(str(one) for one in lock.environments)
         message = f"is for other environments than {target}: {told}"

@@ -281,7 +281,9 @@ functions.api.arch""",
         [layers.g]
         entry = "file.py/below" #! ENTRY_MISSING layers.g.entry; there is no folder "file.py/below"
         [layers.h]
-        entry = "{"long" * 100}" #! ENTRY_MISSING layers.h.entry; there is no folder""",
+        entry = "{"long" * 100}" #! ENTRY_MISSING layers.h.entry; there is no folder
+        [layers.i]
+        entry = "" #! INVALID_VALUE layers.i.entry; must not be empty; write "." for the folder""",
     # layers
     "runtimes": f"""{DEFAULTS}
         [layers.a]
@@ -401,6 +403,8 @@ runs on arm64; another layer
         skip = ["fine", "a b"] #! INVALID_VALUE functions.api.skip[1]; "a b" cannot be the name of a package
         sdists = ["six==1"] #! INVALID_VALUE functions.api.sdists[0]; "six==1" cannot be the name of a package
         package = "x y" #! INVALID_VALUE functions.api.package; "x y" cannot be the name of a package
+        groups = ["a b"] #! INVALID_VALUE functions.api.groups[0]; cannot be the name of a dependency group
+        extras = ["-x"] #! INVALID_VALUE functions.api.extras[0]; "-x" cannot be the name of an extra
         requirements = " " #! INVALID_VALUE functions.api.requirements; " " cannot be the path of a file""",
     # names
     "names": f"""{DEFAULTS}

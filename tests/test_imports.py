@@ -460,6 +460,13 @@ def test_own_module_that_python_has_loaded_another_of() -> None:
     assert problem.message == told
 
 
+def test_modules_in_a_folder_src() -> None:
+    (problem,) = judged({"app.py": f"import mine\n{HANDLER}", "src/mine/__init__.py": ""})
+    assert problem.hint == "it is in src/, where Python does not look: let `entry` be that folder"
+    (problem,) = judged({"app.py": f"import mine\n{HANDLER}"}, layer=["src/mine.py"], skips=True)
+    assert (problem.severity, (problem.hint or "").partition(",")[0]) == ("error", "it is in src/")
+
+
 def test_modules_that_no_python_has() -> None:
     for module in ("os.nope", "xml.nope.deeper", "concurrent.futures.nope"):
         assert "in any Python" in missing(f"import {module}", "warning")
