@@ -20,6 +20,7 @@ from lambda_bundle.copies import File, Run, copy_all, copy_file, lambda_mode, ma
 from lambda_bundle.entries import MANIFEST
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.jobs import Job
+from lambda_bundle.projects import lock_name
 from lambda_bundle.stamps import Stamp, stamp
 
 Tree = Mapping[str, Path]
@@ -81,7 +82,7 @@ def sources_of(job: Job, visited: dict[str, Stamp]) -> dict[str, Path]:
     """
     return scan(
         job.sources,
-        exclude=(*DEFAULT_EXCLUDES, *job.exclude),
+        exclude=(*DEFAULT_EXCLUDES, f"/{lock_name('*')}", f"!/{lock_name(job.name)}", *job.exclude),
         include=job.include,
         environments=False,
         skip=job.output,

@@ -210,6 +210,18 @@ def test_files_outside_of_the_repository_are_told(shop: Shop) -> None:
     assert shop.ended(upgrade=True, UV_FIND_LINKS=within)["api"].problems == ()
 
 
+def test_locks_of_others_are_no_sources(shop: Shop) -> None:
+    """Functions that share an entry would change with each other's locks."""
+    shop.declare({"api": {}, "more": {"include": ["pylock.api.toml"]}, "third": {}})
+    shop.ended()
+    found = {name: {path for path in one if path.startswith("pylock.")} for name, one in shop.build().items()}
+    assert found == {
+        "api": {"pylock.api.toml"},
+        "more": {"pylock.api.toml", "pylock.more.toml"},
+        "third": {"pylock.third.toml"},
+    }
+
+
 def test_what_is_skipped_is_not_in_it(shop: Shop) -> None:
     shop.declare({"api": {"skip": ["other"]}})
     shop.lock()
