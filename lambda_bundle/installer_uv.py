@@ -284,6 +284,8 @@ class Uv:
         settings = ["[tool.uv]", f"environments = {json.dumps(list(environments))}", *wanted.options.uv]
         work.write("pyproject.toml", [*settings, *pinned_lines(lines, wanted.options)])
         (work.folder / "pylock.toml").unlink(missing_ok=True)
+        if work.refresh and not work.offline and "UV_OFFLINE" not in environ:
+            arguments = [*arguments, "--refresh"]
         completed = self._run(arguments, wanted, work, **environ)
         if completed.code:
             return completed, None

@@ -48,6 +48,8 @@ class Work:
     secrets: frozenset[str] = frozenset()
     offline: bool = False
     """Whether nothing may be fetched: what is not in a cache or a folder is missing then."""
+    refresh: bool = False
+    """Whether indexes are to be asked anew, whatever a cache still holds of their answers."""
 
     @property
     def folder(self) -> Path:

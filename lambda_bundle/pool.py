@@ -175,6 +175,7 @@ def _open(
             backends=Backends(children, environ, scratch),
             scratch=scratch,
             offline=offline,
+            upgrade=upgrade,
             strict=strict,
             locked=locked,
             outputs={

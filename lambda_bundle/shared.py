@@ -72,6 +72,8 @@ class Run:
     """What each layer holds."""
     offline: bool = False
     """Whether no backend may fetch anything."""
+    upgrade: bool = False
+    """Whether what is not pinned is resolved anew."""
     strict: bool = False
     """Warnings count as errors."""
     locked: bool = False
@@ -136,4 +138,5 @@ class Run:
             timeout=job.timeout,
             secrets=secrets | access.secrets(environ),
             offline=self.offline,
+            refresh=self.upgrade,
         )

@@ -37,6 +37,8 @@ class Index:
     """What every request must have in its query: token=…"""
     moved: Mapping[str, str] = field(default_factory=dict)
     """Where requests are sent on to, by path; what is not moved is answered."""
+    good: int = 0
+    """Seconds for which pages are good; 0: nothing is said of that."""
     lasting: bool = True
     """Whether it says that files never change."""
     delay: float = 0.0
@@ -106,6 +108,8 @@ def serving(index: Index, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             kind = "application/zip" if self.path.partition("?")[0].endswith(".whl") else "application/gzip"
             page = "text/html" if index.page is None else index.page[0]
             self.send_header("Content-Type", page if self.path.endswith("/") else kind)
+            if index.good and self.path.endswith("/"):
+                self.send_header("Cache-Control", f"max-age={index.good}")
             if index.lasting and self.path.startswith("/files/"):
                 self.send_header("Cache-Control", "max-age=365000000, immutable, public")
             self.send_header("Content-Length", str(len(body)))

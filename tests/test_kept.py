@@ -16,6 +16,7 @@ import pytest
 from loopback import Index, serving
 from projects import HANDLER, TASKS, Project, functions
 from wheelhouse import Wheelhouse, elf
+from workbench import both
 from workshop import Workshop, content
 
 from lambda_bundle import BundleError, Code
@@ -329,6 +330,29 @@ def test_wheels_without_hashes_are_installed_again(workshop: Workshop, wheelhous
             built = workshop.build(environ=online, upgrade=True)
             for one in built.values():
                 assert one["pure/__init__.py"] == f"{number}\n".encode()
+
+
+@both
+def test_upgrading_asks_indexes_whose_answers_uv_still_has(backend: str, workshop: Workshop) -> None:
+    """For ten minutes, with the index of the Python project and with many others."""
+    served = Wheelhouse(workshop.root / "served")
+    served.folder.mkdir()
+    served.wheel("fresh", "1.0")
+    workshop.write({"src/requirements.txt": "fresh\n"})
+    workshop.declare({"zip": {"backend": backend}})
+    with serving(Index(folder=served.folder, good=600)) as host:
+        online = {
+            "UV_DEFAULT_INDEX": f"http://{host}/simple",
+            "UV_CACHE_DIR": str(workshop.root / "uv cache"),
+            "PIP_INDEX_URL": f"http://{host}/simple",
+            "PIP_NO_INDEX": "0",
+            "NO_PROXY": "127.0.0.1",
+        }
+        found = [workshop.build(environ=online)["zip"]["fresh/__init__.py"]]
+        served.wheel("fresh", "2.0")
+        found.append(workshop.build(environ=online)["zip"]["fresh/__init__.py"])
+        found.append(workshop.build(environ=online, upgrade=True)["zip"]["fresh/__init__.py"])
+    assert [text.split()[2] for text in found] == [b'"1.0"', b'"1.0"', b'"2.0"']
 
 
 # --- limits and trouble
