@@ -19,13 +19,14 @@ from lambda_bundle import access, archive, hooks, limits, manifest
 from lambda_bundle import layers as layering
 from lambda_bundle.cache import FOLDER_VARIABLE
 from lambda_bundle.contents import Contents, Share
+from lambda_bundle.entries import lock_name
 from lambda_bundle.errors import BundleError, Code, Problem, Stage, Where, fails, silence, strictly
 from lambda_bundle.hygiene import zipped
 from lambda_bundle.inputs import inputs_of
 from lambda_bundle.installed import refresh_records
 from lambda_bundle.jobs import Job
 from lambda_bundle.members import Pack
-from lambda_bundle.projects import Law, Place, find, lock_name, refreshing
+from lambda_bundle.projects import Law, Place, find, refreshing
 from lambda_bundle.records import Inputs, place_of, standing
 from lambda_bundle.requirements import gather, unused
 from lambda_bundle.result import Archived, Artifact, Progress

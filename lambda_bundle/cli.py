@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -77,10 +78,14 @@ def _hint(message: str) -> str:
 
 def main() -> None:
     """Run the command line."""
-    _Command(
+    command = _Command(
         name="lambda-bundle",
         binary="lambda-bundle",
         binary_names=["lambda-bundle"],
         namespace=ns,
         version=__version__,
-    ).run()
+    )
+    try:
+        command.run()
+    except BrokenPipeError:  # whoever read the help has seen enough; tasks write with more care
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -94,6 +94,11 @@ def artifact_name(name: str, form: str) -> str:
     return f"{name}.zip" if form == "zip" else name
 
 
+def lock_name(name: str) -> str:
+    """The name of the lock for the entry called `name` (PEP 751)."""
+    return f"pylock.{name}.toml"
+
+
 def gather(data: Table, root: Path, findings: Findings) -> tuple[Entry, ...]:
     """The entries in the order of the file; none when anything in it is wrong, which `findings` knows then.
 

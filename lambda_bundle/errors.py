@@ -113,6 +113,7 @@ class Code(str, Enum):
     MANIFEST_UNREADABLE = f"{PREFIX}ManifestUnreadable"
     CACHE_UNUSABLE = f"{PREFIX}CacheUnusable"
     ARTIFACT_TOO_LARGE = f"{PREFIX}ArtifactTooLarge"
+    ARTIFACT_EMPTY = f"{PREFIX}ArtifactEmpty"
     SYSTEM_ERROR = f"{PREFIX}SystemError"
     # warnings
     DEPRECATED_RUNTIME = f"{PREFIX}DeprecatedRuntime"

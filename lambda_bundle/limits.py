@@ -40,7 +40,13 @@ def largest(contents: Contents) -> list[tuple[str, int]]:
 
 
 def check(contents: Contents, limit: int = UNZIPPED_LIMIT) -> Problem | None:
-    """The problem with an artifact that Lambda refuses because it is too large with its layers."""
+    """The problem with an artifact that Lambda refuses: it is empty, or too large with its layers."""
+    if not contents.own and not any(share.kept for share in contents.shares):
+        return Problem(
+            code=Code.ARTIFACT_EMPTY,
+            message="there is nothing in it, and Lambda takes no empty artifact",
+            hint="put files into its `entry`, or requirements; see whether `exclude` leaves all of them out",
+        )
     total = unzipped(contents)
     if total <= limit:
         return None

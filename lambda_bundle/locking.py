@@ -18,12 +18,13 @@ from packaging.specifiers import SpecifierSet
 
 from lambda_bundle import access, lockfile
 from lambda_bundle.assembly import Assembly
+from lambda_bundle.entries import lock_name
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installers import allowed_hashes
 from lambda_bundle.jobs import Job
 from lambda_bundle.lock import pick, promised
 from lambda_bundle.lockfile import Paper, Resolved, is_current
-from lambda_bundle.projects import Law, Place, find, load, lock_name
+from lambda_bundle.projects import Law, Place, find, load
 from lambda_bundle.pylock import choose
 from lambda_bundle.requirements import gather, source_of
 from lambda_bundle.result import Locked

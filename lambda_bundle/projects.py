@@ -19,7 +19,7 @@ from packaging.dependency_groups import DependencyGroupResolver
 from packaging.errors import ExceptionGroup
 from packaging.utils import canonicalize_name
 
-from lambda_bundle.entries import Packaging
+from lambda_bundle.entries import Packaging, lock_name
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.jobs import Selection
 
@@ -120,11 +120,6 @@ class Law:
     def is_lock(self) -> bool:
         """Whether it pins what is installed."""
         return self.kind in LOCKS
-
-
-def lock_name(name: str) -> str:
-    """The name of the lock for the entry called `name` (PEP 751)."""
-    return f"pylock.{name}.toml"
 
 
 def refreshing(file: str) -> str:

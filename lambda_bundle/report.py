@@ -45,7 +45,7 @@ def results(printer: Printer, ended: Sequence[Result]) -> None:
     printer.table(_TITLES, [_row(printer, one) for one in ended], right=_NUMBERS, spare=("runtime", "arch"))
     built, fresh = (sum(one.status == status for one in ended) for status in ("built", "fresh"))
     folders = ", ".join(dict.fromkeys(shown(one.job.output) for one in ended))
-    told = f"{built} of {len(ended)} built" if built or not fresh else ""
+    told = f"{built} of {len(ended)} built" if built or fresh < len(ended) else ""
     told += f"{', ' if told else ''}{fresh} up to date" if fresh else ""
     printer.note((f"{told} in {folders}", ""))
 

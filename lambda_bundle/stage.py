@@ -17,10 +17,9 @@ from functools import cache
 from pathlib import Path
 
 from lambda_bundle.copies import File, Run, copy_all, copy_file, lambda_mode, make_folder
-from lambda_bundle.entries import MANIFEST
+from lambda_bundle.entries import MANIFEST, lock_name
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.jobs import Job
-from lambda_bundle.projects import lock_name
 from lambda_bundle.stamps import Stamp, stamp
 
 Tree = Mapping[str, Path]

@@ -401,6 +401,7 @@ def _show_cache(
     iterable=["only", "layer"],
     auto_shortflags=False,
     help={
+        "all": "Verify every artifact that is declared (default).",
         "only": "Verify the artifacts of these; repeatable, and * and ? match as in a shell.",
         "path": "Verify this zip or folder, whoever built it, in place of what bundles.toml declares.",
         "runtime": "The runtime of --path, such as python3.13.",
@@ -415,6 +416,7 @@ def _show_cache(
 )
 def verify(  # noqa: PLR0917 - the command line's options
     _: Context,
+    all_: bool = False,
     only: Any = None,
     path: Any = None,
     runtime: Any = None,
@@ -435,10 +437,10 @@ def verify(  # noqa: PLR0917 - the command line's options
             for option, value in of_path.items():
                 if value:
                     raise invalid(f"--{option} means nothing here", option=option, hint="it goes with --path")
-            selected = wanted_jobs(file, everything=not only, only=only, output=output)[1]
+            selected = wanted_jobs(file, everything=all_ or not only, only=only, output=output)[1]
             cases = inspection.declared(selected)
-        elif only or output or file:
-            raise invalid("--path contradicts --only, --output and --file", option="path")
+        elif all_ or only or output or file:
+            raise invalid("--path contradicts --all, --only, --output and --file", option="path")
         else:
             cases = [inspection.given(path, runtime, arch, handler, layers=layer or [])]
         verdicts = inspection.inspect(cases, strict=strict, environ=os.environ)

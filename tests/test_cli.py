@@ -324,6 +324,30 @@ def test_plan_of_a_name_that_is_none(project: Project) -> None:
     assert "the names are api, worker, common" in ran.err
 
 
+def test_last_line_where_something_failed(project: Project) -> None:
+    """That the others are up to date is no good news then."""
+    assert project.here("bundle", "--all").code == 0
+    config = project.root / "bundles.toml"
+    config.write_text(config.read_text() + '[functions.api.hooks]\nbefore = ["exit 1"]\n')
+    ran = project.here("bundle", "--all")
+    assert ran.code == 1
+    assert ran.err.splitlines()[-1] == "0 of 3 built, 2 up to date in dist"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are closed in another way there")
+def test_help_that_nobody_reads_to_its_end(project: Project) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", "from lambda_bundle.cli import main; main()", "bundle", "--help"]
+    try:
+        done = subprocess.run(
+            command, cwd=project.root, stdout=writing, stderr=subprocess.PIPE, encoding="utf-8", check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_clean(project: Project) -> None:
     assert project.here("bundle", "--all").code == 0
     (project.root / "dist" / "notes.txt").touch()

@@ -712,6 +712,12 @@ EXAMPLES = {
         files={"cache": "a file\n"},
         environ={"LAMBDA_BUNDLE_CACHE": "REPO/cache"},
     ),
+    Code.ARTIFACT_EMPTY: Example(
+        toml=FUNCTION
+        + '[layers.common]\nentry = "common"\nruntime = "python3.13"\narch = "arm64"\nexclude = ["*"]\n',
+        files={"common/x": ""},
+        command="bundle --only common",
+    ),
     Code.ARTIFACT_TOO_LARGE: Example(
         requirements="six==1.17.0", wheels=lambda house: house.wheel("six", "1.17.0"), prepare=too_large
     ),
