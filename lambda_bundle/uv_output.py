@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _OFFLINE = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*) (?:was|were) not found in the cache"
     r"|Network connectivity is disabled(?:.*? found in the cache(?: for)?: `?(?P<url>[^`\s]+))?"
+    r"|(?P<needed>[A-Za-z0-9][A-Za-z0-9._-]*)(?:[<>=!~]\S*)? needs to be downloaded from a registry"
     r"|because the network was disabled"
 )
 _FOR_THE_HOST = re.compile(r"The built wheel `[^`]+` is not compatible with the target")
@@ -110,7 +111,7 @@ def failure(completed: Completed, wanted: Requirements) -> BundleError:
     output = completed.output.strip()
     if match := _OFFLINE.search(one_line(output)):
         file = match["url"] and wheel_file(match["url"])
-        return offline(match["name"] or file or None, wanted)
+        return offline(match["name"] or match["needed"] or file or None, wanted)
     if _REFUSED.search(output):
         return unauthorized(output)
     if match := re.search(r"Hash mismatch for `(?P<name>[\w.-]+)", output):

@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -473,6 +473,21 @@ def test_index_that_answers_something_else(
     assert problem.code is Code.INDEX_UNREACHABLE
     assert problem.message == "a package index answered with something else than a list of files"
     assert "Traceback" not in f"{problem.detail}"
+
+
+def test_package_whose_page_is_in_the_cache_and_no_more(packages: Wheelhouse, online: Workbench) -> None:
+    """uv tells of it in other words than of one that it has never heard of."""
+    packages.wheel("lib", "1.0")
+    packages.wheel("lib", "2.0")
+    online.environ["UV_CACHE_DIR"] = str(online.folder / "uv cache")
+    with indexed(Index(folder=packages.folder, good=600)) as line:
+        assert online.files("uv", f"{line}lib==1.0\n", PY311) == ["lib-1.0-py3-none-any.whl"]
+        wanted = online.requirements(f"{line}lib>=1.5\n", PY311)
+        with pytest.raises(BundleError) as caught:
+            online.backend("uv").resolve(wanted, PY311, replace(online.work(wanted), offline=True), ())
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.where.line) == (Code.OFFLINE, 2)
+    assert problem.message.startswith("lib is in no cache")
 
 
 @uv_and_at_length_pip
