@@ -25,7 +25,7 @@ def sweep(output: Path, names: Iterable[str], left: Iterable[Path] = ()) -> tupl
     if not output.is_dir():
         return ()
     working = [*output.glob(f"{WORK_PREFIX}*")]
-    if any(map(is_at_work, filter(Path.is_dir, working))):
+    if any(is_at_work(path) for path in working if path.is_dir() and not path.is_symlink()):
         raise _busy(output)
     try:
         listed = manifest.paths(manifest.read(output))

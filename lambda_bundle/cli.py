@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 from invoke.exceptions import Exit, ParseError, UnknownFileType
 from invoke.program import Program
@@ -61,17 +62,14 @@ def _reworded(error: Exception) -> str:
     return message[:1].lower() + message[1:]
 
 
-_REPEATABLE = frozenset({"--only", "--layer", "--env", "--python"})
-
-
 def _hint(message: str) -> str:
     contexts = ns.to_contexts()
     words = {name for one in contexts for name in (str(one.name), *one.flags)}
     unknown = re.match(r"no idea what '(\S+)'", message)
-    options = [one.partition("=")[0] for one in sys.argv if one.startswith("--")]
-    twice = next((one for one in options if options.count(one) > 1 and one not in _REPEATABLE), None)
-    if unknown and twice:
-        return f"{twice} is there twice, and takes one value"
+    for option, value in pairwise(sys.argv):
+        given = sys.argv.count(option) > 1 and option.startswith("--")
+        if unknown and value == unknown[1] and given and not value.startswith("-"):
+            return f"{option} is there twice, and takes one value"
     near = did_you_mean(unknown[1], words - {unknown[1]}) if unknown else None
     return near or "lambda-bundle --help shows the tasks, and --help TASK the options of one"
 

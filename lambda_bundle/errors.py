@@ -282,7 +282,7 @@ def nearest_word(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | 
 def nearest_or_all(word: str, known: Iterable[str]) -> str:
     """A hint for a name that is none: the nearest of the known ones, or else all of them."""
     names = list(known)
-    there = f"there are {', '.join(names)}" if names else "there are none"
+    there = f"there {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else "there are none"
     return did_you_mean(word, names) or there
 
 

@@ -177,10 +177,11 @@ class Freshness:
         }
         self._write(job, record)
 
-    def stood(self, job: Job) -> bool:
-        """Whether a folder was published for a job: a run that was killed has no manifest of it."""
+    def stands(self, job: Job) -> bool:
+        """Whether an artifact is there as it was published; a run that was killed has no manifest of it."""
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return job.format == "dir" and isinstance(self._cache.read(self._path(job))["stands"], str)
+            found = standing(place_of(job))
+            return found is not None and self._cache.read(self._path(job))["stands"] == found
         return False
 
     def left(self, root: Path, output: Path) -> Iterator[Path]:

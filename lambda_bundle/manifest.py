@@ -13,6 +13,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from lambda_bundle.result import Artifact, Result
 
 FILE_NAME = MANIFEST
 VERSION = 1
+_LOCK_FOLDERS = 10
+"""How many names are tried for the folder with a user's locks."""
 _NO_NAMES = frozenset({"", ".", ".."})
 
 
@@ -74,7 +77,10 @@ def is_ours(job: Job, listed: AbstractSet[str]) -> bool:
         return True
     if not path.is_dir():
         return job.format == "zip"
-    return (job.format == "dir" and path.name in listed) or not any(path.iterdir())
+    try:
+        return (job.format == "dir" and path.name in listed) or not any(path.iterdir())
+    except OSError:  # nobody may look into it
+        return False
 
 
 def in_the_way(job: Job) -> BundleError:
@@ -182,14 +188,17 @@ def _write(output: Path, rows: Mapping[str, Any]) -> None:
 def _lock_file(output: Path) -> Path:
     """A lock beside nothing of the user's: one in the output folder would be uploaded with it.
 
-    Every user has a folder for these, which nobody else can write: what others leave there stops nobody.
-    Raises `OSError`.
+    Every user has a folder for these, which nobody else can write. Where somebody else has made something of
+    its name, the next name is taken. Raises `OSError`.
     """
     # Where there are no such numbers, the temporary folder is the user's own.
     user = str(os.getuid()) if hasattr(os, "getuid") else ""
-    folder = Path(tempfile.gettempdir(), f"lambda-bundle-locks{user and f'-{user}'}")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if user and (status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode)):
-        raise PermissionError(errno.EPERM, "it is no folder of this user alone", str(folder))
-    return folder / hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:16]
+    key = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:16]
+    names = (f"lambda-bundle-locks-{user}{f'-{number}' if number else ''}" for number in range(_LOCK_FOLDERS))
+    for folder in (Path(tempfile.gettempdir(), name) for name in names):
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        status = folder.lstat()
+        if stat.S_ISDIR(status.st_mode) and (not user or status.st_uid == os.getuid()):
+            return folder / key
+    raise PermissionError(errno.EPERM, "others have folders of these names", tempfile.gettempdir())

@@ -18,8 +18,9 @@ ENVIRONMENT = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_COLOR": "1",
     "PIP_QUIET": "0",
+    "PIP_NO_DEPS": "0",
 }
-"""Variables for every command: what they say is read here."""
+"""Variables for every command: what it says is read here, and what it is to follow is said here."""
 _PLAIN = (*ONLY_BINARY, "--no-input", "--progress-bar", "off")
 
 

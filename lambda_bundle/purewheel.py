@@ -29,6 +29,7 @@ _MAGIC = (
     *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe"),  # Mach-O
 )
 _COMPILED = re.compile(r".*\.(pyd|dylib|dll|so(\.[\d.]+)?)", re.IGNORECASE | re.DOTALL)
+_GENERATOR = re.compile(r"^Generator:.*(?:\n[ \t].*)*$", re.MULTILINE | re.IGNORECASE)
 _SHOWN = 12
 """How many compiled files an error lists."""
 
@@ -158,9 +159,9 @@ def _unlinked(text: str, link: Callable[[str], str | None]) -> tuple[str, str | 
 
 def _sign(wheel: Path) -> None:
     """Take the version of the build backend out: a newer one would change every artifact with this code."""
-    text = wheel.read_text(encoding="utf-8")
-    signed = re.sub(r"^Generator:.*$", "Generator: lambda-bundle", text, flags=re.MULTILINE | re.IGNORECASE)
-    wheel.write_text(signed, encoding="utf-8", newline="\n")
+    text = wheel.read_text(encoding="utf-8", errors="surrogateescape")
+    signed = _GENERATOR.sub("Generator: lambda-bundle", text)
+    wheel.write_text(signed, encoding="utf-8", errors="surrogateescape", newline="\n")
 
 
 def _move_scripts(tree: Path, distribution: Distribution) -> None:

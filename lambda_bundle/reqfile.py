@@ -316,7 +316,7 @@ class _Reader:
 def _unset(problem: Problem, line: Line) -> Problem:
     """The problem of a line; where a variable is left in it, that is what to do something about."""
     names = ", ".join(dict.fromkeys(_VARIABLE.findall(line.text)))
-    if not names:
+    if not names or " option " in problem.message:
         return problem
     hint = f"{names} is empty or not set: give it a value, in `env` or the environment"
     return replace(problem, hint=hint)

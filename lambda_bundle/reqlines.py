@@ -111,11 +111,10 @@ def _without_pair(word: re.Match[str]) -> str:
 
 def address_faults(url: str) -> Iterator[tuple[str, str]]:
     """What no backend could understand of the address of an index, each with a hint; it is not named."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"https", "http", "file"}:
+    if url.partition("://")[0].lower() not in {"https", "http", "file"}:
         yield "is no address of an index", "it begins with https://, http:// or file://"
     try:
-        _ = parts.port
+        _ = urlsplit(url).port
     except ValueError:  # it may be the beginning of a password with a slash in it
         yield (
             "cannot be understood as an address",

@@ -85,7 +85,7 @@ class Run:
 
     def owns(self, job: Job) -> bool:
         """Whether what stands in the place of a job's artifact is of an earlier run, or nothing."""
-        return manifest.is_ours(job, self.outputs[job.output].listed) or self.freshness.stood(job)
+        return manifest.is_ours(job, self.outputs[job.output].listed) or self.freshness.stands(job)
 
     def layer(self, job: Job, make: Callable[[], Contents]) -> Contents:
         """What a layer holds: made once in a run, by whichever job needs it first."""

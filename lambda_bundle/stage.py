@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import re
 import stat
@@ -25,8 +26,6 @@ from lambda_bundle.stamps import Stamp, stamp
 Tree = Mapping[str, Path]
 """Where each file of a bundle is on disk, by its path in the bundle ("/" between folders)."""
 
-_MANIFEST = b'{\n  "version": 1,\n  "artifacts": {'
-"""How a manifest of ours begins."""
 _BATCH = 250
 """Files that are copied in one go."""
 DEFAULT_EXCLUDES = (
@@ -329,10 +328,12 @@ def _is_environment(folder: str) -> bool:
 
 def _is_output(folder: str) -> bool:
     """Whether artifacts of this tool are in there: of a run that had another output folder."""
+    if not os.path.isfile(f"{folder}/{MANIFEST}"):  # noqa: PTH113 - for each folder
+        return False
     try:
-        with open(f"{folder}/{MANIFEST}", "rb") as file:  # noqa: PTH123 - for each folder
-            return file.read(len(_MANIFEST)) == _MANIFEST
-    except OSError:
+        rows = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))["artifacts"].values()
+        return any(os.path.lexists(f"{folder}/{row['path']}") for row in rows)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 
 _TWICE = "keep one of the two"
 _SAID = (
-    (r"Cannot (?:declare|redefine namespace) (?P<key>\(.+\))", "[{key}] is there twice", _TWICE),
+    (
+        r"Cannot (?:declare|redefine namespace) (?P<key>\(.+\))",
+        "[{key}] is there already, or what it is in",
+        _TWICE,
+    ),
     (r"Cannot overwrite a value|Duplicate inline table key", "this has a value already", _TWICE),
     (
         r"Cannot mutate immutable namespace",
@@ -42,4 +47,5 @@ def explain(said: str) -> tuple[str, str | None]:
 
 def _dotted(key: str) -> str:
     """A key as TOML has it, where tomli shows a tuple."""
-    return ".".join(re.findall(r"'([^']*)'", key)) if key.startswith("(") else key
+    parts = literal_eval(key) if key.startswith("(") else None
+    return key if parts is None else ".".join(parts)

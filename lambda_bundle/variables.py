@@ -13,6 +13,7 @@ _DECIDED = frozenset(
         *(
             "PIP_REQUIREMENT",
             "PIP_EDITABLE",
+            "PIP_GROUP",
             "PIP_NO_DEPS",
             "PIP_TARGET",
             "PIP_PREFIX",

@@ -254,9 +254,9 @@ def test_an_unreadable_lock(bench: Bench, text: str, code: Code) -> None:
     [
         ({"groups": ["clod"]}, "pyproject.toml", "dependency group called clod", 'did you mean "cloud"?'),
         ({"groups": ["nope"]}, "pyproject.toml", "dependency group called nope", "there are dev, cloud"),
-        ({"extras": ["nope"]}, "pyproject.toml", "extra called nope", "there are x"),
+        ({"extras": ["nope"]}, "pyproject.toml", "extra called nope", "there is x"),
         ({"package": "app"}, "uv.lock", "package called app", 'did you mean "api"?'),
-        ({"package": "API", "extras": ["y"]}, "pyproject.toml", "extra called y", "there are x"),
+        ({"package": "API", "extras": ["y"]}, "pyproject.toml", "extra called y", "there is x"),
     ],
 )
 def test_what_the_project_does_not_have(

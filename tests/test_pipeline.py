@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -597,18 +597,43 @@ def test_folders_of_a_run_that_was_killed_are_replaced(workshop: Workshop) -> No
     workshop.declare({name: {"format": "dir"} for name in "ab"})
     workshop.build()
     (workshop.output / "manifest.json").unlink()
-    (workshop.output / "a" / "more").touch()
     assert workshop.build()["a"].keys() == {"app.py"}
+    (workshop.output / "manifest.json").unlink()
+    (workshop.output / "a" / "mine").touch()
+    results = workshop.bundle()
+    assert {name: one.status for name, one in results.items()} == {"a": "failed", "b": "built"}
+    assert (workshop.output / "a" / "mine").exists()
+
+
+def test_folder_that_nobody_may_look_into(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It concerns the job whose place it is in, and no other."""
+    (workshop.output / "a").mkdir(parents=True)
+    (workshop.output / "a").chmod(0)
+    if os.access(workshop.output / "a", os.R_OK):  # root may; everybody else is refused as here
+        looked = Path.iterdir
+
+        def iterdir(path: Path) -> Iterator[Path]:
+            if path.name == "a":
+                raise PermissionError(13, "Permission denied", str(path))
+            return looked(path)
+
+        monkeypatch.setattr(Path, "iterdir", iterdir)
+    workshop.declare({name: {"format": "dir"} for name in "ab"})
+    results = workshop.bundle()
+    assert {name: one.status for name, one in results.items()} == {"a": "failed", "b": "built"}
+    assert [problem.code for problem in results["a"].problems] == [Code.OUTPUT_UNWRITABLE]
 
 
 def test_other_output_folder_inside_the_entry(workshop: Workshop) -> None:
     """Of an earlier run: what it holds are artifacts, and no sources; anybody else's manifest is one."""
     workshop.write({"src/data/manifest.json": '{"version": 1, "icons": []}'})
+    workshop.write({"src/copy/manifest.json": '{"version": 1, "artifacts": {"a": {"path": "a.zip"}}}'})
     workshop.declare({"api": {}, "more": {"include": ["/build/api.zip"]}})
     workshop.bundle(output=workshop.root / "src" / "build")
     found = workshop.build()
-    assert found["api"].keys() == {"app.py", "data/manifest.json"}
-    assert found["more"].keys() == {"app.py", "data/manifest.json", "build/api.zip"}
+    sources = {"app.py", "data/manifest.json", "copy/manifest.json"}
+    assert found["api"].keys() == sources
+    assert found["more"].keys() == sources | {"build/api.zip"}
     assert [one.status for one in workshop.bundle(force=False).values()] == ["fresh", "fresh"]
 
 
@@ -635,12 +660,12 @@ def test_locks_that_others_have_left_stop_nobody(workshop: Workshop) -> None:
     )
     command = [sys.executable, "-c", code, str(workshop.root / "bundles.toml")]
     environ = {**workshop.environ, "TMPDIR": str(folder)}
-    done = subprocess.run(command, env=environ, check=False, capture_output=True, text=True)
-    assert done.returncode
-    assert "it is no folder of this user alone" in done.stderr
-    locks.unlink()
     subprocess.run(command, env=environ, check=True)
-    assert locks.stat().st_mode & 0o777 == 0o700
+    assert locks.is_symlink()
+    mine = locks.with_name(f"{locks.name}-1")
+    assert mine.stat().st_mode & 0o777 == 0o700
+    assert len([*mine.iterdir()]) == 1
+    assert workshop.left == ["api.zip", "manifest.json"]
 
 
 def test_nothing_is_left_in_temporary_folders(workshop: Workshop, wheelhouse: Wheelhouse) -> None:

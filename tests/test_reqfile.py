@@ -418,6 +418,7 @@ ERRORS: dict[str, tuple[str, Code, int, str]] = {
     "marker behind an option": (f"a==1 {HASH} ; os_name == 'nt'", INVALID, 1, "before them"),
     # options
     "address with a port that is none": ("-i https://host:port/simple", INVALID, 1, "a port is a number"),
+    "address with half of a number": ("-i https://[::1/simple", INVALID, 1, "cannot be understood"),
     "index of another kind": ("\n--extra-index-url git://host/x", INVALID, 2, "it begins with https://"),
     "variable that is not set": ("a==${NOBODY} # x", INVALID, 1, "NOBODY is empty or not set"),
     "unknown option": ("\n--find-link x", INVALID, 2, 'did you mean "--find-links"?'),
