@@ -71,7 +71,7 @@ class Failure:
     foreign: bool = False
     """It would be a dependency's."""
     uncertain: bool = False
-    """Nobody has tried every Python."""
+    """It may be there all the same: a warning at most."""
 
 
 class Judge:
@@ -100,10 +100,14 @@ class Judge:
         self._others, self._foreign = others, foreign
         self._skips = skips
         self._modules = {self._name(file): file for file in own}
-        sources = [reading.source for reading in own.values() if reading.source is not None]
-        self._installed = {name for source in sources for name in source.installs}
-        self._set = {name for source in sources for name in source.sets}
-        self._patched = any(source.patches for source in sources)
+        self._loading, self._reaching = self._reached()
+        sources = {file: source for file in self._reaching if (source := own[file].source) is not None}
+        self._installed = {name for source in sources.values() for name in source.installs}
+        self._set = {
+            (self._absolute(file, one), one.name) for file, source in sources.items() for one in source.sets
+        }
+        self._patched = any(source.patches for source in sources.values())
+        self._moved = self._patched or any(source.moves for source in sources.values())
 
     def _name(self, file: str) -> str:
         """The dotted name of one of its own files."""
@@ -126,13 +130,12 @@ class Judge:
         """Everything there is to say."""
         if self._handler is not None:
             yield from self._judge_handler(self._handler)
-        loaded, reached = self._reached()
+        loaded, reached = self._loading, self._reaching
         for file, reading in self._own.items():
             yield from self._judge_syntax(file, reading, reached=file in reached)
-        moved = any(source.moves or source.patches for file in reached if (source := self._own[file].source))
         seen: set[tuple[Code, str]] = set()
         for file, reading in self._own.items():
-            for problem in self._judge_imports(file, reading, loaded=file in loaded, moved=moved):
+            for problem in self._judge_imports(file, reading, loaded=file in loaded):
                 key = (problem.code, problem.message if problem.severity == "note" else str(problem.where))
                 if key not in seen:
                     seen.add(key)
@@ -190,7 +193,8 @@ class Judge:
             if hint is None and names:
                 hint = f"it defines {', '.join(names[:10])}{', …' if len(names) > 10 else ''}"
             message = f'"{name}" is not defined at the top level of {dotted}'
-            yield _problem(Code.HANDLER_UNDEFINED, message, hint=hint, where=where)
+            severity: Severity = "warning" if self._patched else "error"
+            yield _problem(Code.HANDLER_UNDEFINED, message, hint=hint, where=where, severity=severity)
 
     # --- syntax
 
@@ -258,11 +262,13 @@ class Judge:
 
     # --- what they import
 
-    def _judge_imports(self, file: str, reading: Reading, *, loaded: bool, moved: bool) -> Iterator[Problem]:
+    def _judge_imports(self, file: str, reading: Reading, *, loaded: bool) -> Iterator[Problem]:
         imports = () if reading.source is None else reading.source.imports
         failures = [self._failure(file, one) for one in imports]
         for one, failure in zip(imports, failures, strict=True):
-            fallback = one.instead and all(_passes(failures[number]) for number in one.instead)
+            fallback = any(
+                all(_passes(failures[number]) for number in group) for group in one.instead if group
+            )
             if failure is None or fallback:
                 continue
             severity, hint = self._severity(one.when, loaded=loaded), failure.hint
@@ -270,7 +276,7 @@ class Judge:
                 severity = "warning"
             if failure.code is Code.IMPORT_FROM_RUNTIME:
                 severity = "note"
-            elif moved and severity == "error":
+            elif self._moved and severity == "error":
                 severity = "warning"
                 hint = (
                     "`sys.path`, `sys.modules` or a `__path__` is changed here: "
@@ -379,7 +385,8 @@ class Judge:
             source = self._source(found)
             near = did_you_mean(name, source.names) if source else None
             message = f'"{name}" is imported from {module}, which does not define it'
-            return Failure(f"{module}.{name}", message, near)
+            # What other modules of a layer give it is not looked for.
+            return Failure(f"{module}.{name}", message, near, uncertain=elsewhere)
         return None
 
     def _shadowed(self, module: str, name: str) -> Failure | None:
@@ -406,7 +413,7 @@ class Judge:
         source = self._source(found)
         if source is None:
             return None
-        if name in source.names or name in _OF_EVERY_MODULE:
+        if name in source.names or name in _OF_EVERY_MODULE or (module, name) in self._set:
             return True
         answers = {
             self._exports(star, name, seen | {module})
@@ -415,8 +422,7 @@ class Judge:
         }
         if True in answers:
             return True
-        unclear = source.dynamic or self._patched or name in self._set
-        return None if unclear or None in answers else False
+        return None if source.dynamic or None in answers else False
 
     def _exports(self, module: str, name: str, seen: frozenset[str]) -> bool | None:
         """Whether `from MODULE import *` brings a name."""

@@ -32,6 +32,7 @@ _CHANGING = re.compile(
 _INSTALLING = "install_as_"
 """How the name of a function begins that puts its module there under another name (PyMySQL's does)."""
 _MUTATING = frozenset({"append", "insert", "extend", "setdefault", "update", "pop", "remove", "__setitem__"})
+_REMOVING = frozenset({"pop", "remove"})
 _RENAMED = ("sys", "contextlib")
 """Modules whose names count here, whatever they are imported as."""
 _REFUSED = re.compile(r"^\s+from\b.*\*|\bexcept\s*\*|^\s*\*", re.MULTILINE)
@@ -54,8 +55,8 @@ class Import:
     """The dots of a relative import."""
     line: int
     when: When
-    instead: tuple[int, ...] = ()
-    """It runs where one of these imports of the same file fails."""
+    instead: tuple[tuple[int, ...], ...] = ()
+    """It runs where of each of these groups of imports of the same file one fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,8 @@ class Source:
     """It puts modules into `sys.modules`, or names into what it finds there."""
     installs: frozenset[str] = frozenset()
     """Modules that it has put there by a function of this name, as in `install_as_MySQLdb()`."""
-    sets: frozenset[str] = frozenset()
-    """Names that it gives to other modules, or to objects, at its top level: `module.name = …`."""
+    sets: tuple[Import, ...] = ()
+    """Names that it gives to modules which it has imported, at its top level: `module.name = …`."""
     imports: tuple[Import, ...] = ()
 
 
@@ -141,7 +142,13 @@ class _Reader:
     moves: bool = False
     patches: bool = False
     installs: set[str] = field(default_factory=set)
-    sets: set[str] = field(default_factory=set)
+    sets: list[Import] = field(default_factory=list)
+    modules: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """What names stand for that were imported: the dots of a relative import, and a dotted name."""
+    guards: int = 0
+    """How many statements around may catch what is raised."""
+    guarded: list[int] = field(default_factory=list)
+    """How many there are around each import."""
     aliases: dict[str, str] = field(default_factory=dict)
     """What names stand for that are those of `_RENAMED`, or of something in these."""
     imports: list[Import] = field(default_factory=list)
@@ -156,7 +163,7 @@ class _Reader:
             moves=self.moves,
             patches=self.patches,
             installs=frozenset(self.installs),
-            sets=frozenset(self.sets),
+            sets=tuple(self.sets),
             imports=tuple(self.imports),
         )
 
@@ -184,7 +191,9 @@ class _Reader:
         elif isinstance(node, ast.With | ast.AsyncWith):
             foreseen = any(self._suppresses(item.context_expr) for item in node.items)
             self._expressions(node.items, when)
+            self.guards += foreseen
             self.body(node.body, _weaker(when, "guarded") if foreseen else when)
+            self.guards -= foreseen
         elif isinstance(node, ast.For | ast.AsyncFor | ast.While):
             heads = [node.test] if isinstance(node, ast.While) else [node.target, node.iter]
             self._expressions(heads, when)
@@ -239,7 +248,7 @@ class _Reader:
         """What an expression changes besides names."""
         if isinstance(node, ast.Call):
             self._call(node)
-        elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
             self._change(self._named(node.value))
         elif isinstance(node, ast.Attribute):
             self._attribute(node)
@@ -255,25 +264,36 @@ class _Reader:
             self.moves = True
         elif last.startswith(_INSTALLING):
             self.installs.add(last.removeprefix(_INSTALLING))
-        elif last in _MUTATING:
+        elif last in _MUTATING and not (last in _REMOVING and before == "sys.modules"):
             self._change(before)
-        if called == "setattr" and node.args and any(map(self._is_modules, ast.walk(node.args[0]))):
-            self.patches = True
+        if called == "setattr" and len(node.args) > 1:
+            name = node.args[1].value if isinstance(node.args[1], ast.Constant) else None
+            self._give(node.args[0], str(name) if name is not None else None, node.lineno)
 
     def _attribute(self, node: ast.Attribute) -> None:
         if self._is_modules(node):
             self.dynamic = True
-        if not isinstance(node.ctx, ast.Store):
-            return
-        self._change(self._named(node))
-        if not self.depth:
-            self.sets.add(node.attr)
-        if any(map(self._is_modules, ast.walk(node.value))):
-            self.patches = True
+        if isinstance(node.ctx, ast.Store):
+            self._change(self._named(node))
+            self._give(node.value, node.attr, node.lineno)
+
+    def _give(self, holder: ast.expr, name: str | None, line: int) -> None:
+        """Something gets a name (None: which one is not written out); it may be another module."""
+        if any(map(self._is_modules, ast.walk(holder))):
+            # Its own is no other module; that it is dynamic is known.
+            self.patches = self.patches or "__name__" not in ast.unparse(holder)
+        first, _, rest = _dotted(holder).partition(".")
+        if first in self.modules and name is not None and not self.depth:
+            level, module = self.modules[first]
+            module = ".".join(filter(None, (module, rest)))
+            self.sets.append(Import(module=module, name=name, level=level, line=line, when="import"))
 
     def _change(self, what: str) -> None:
         """Something is changed in place, or replaced."""
-        if what in {"sys.path", "sys.path_hooks", "sys.meta_path"} or what.rpartition(".")[2] == "__path__":
+        before, _, last = what.rpartition(".")
+        if what in {"sys.path", "sys.path_hooks", "sys.meta_path"} or (
+            last == "__path__" and before != "self"
+        ):
             self.moves = True
             self.dynamic = self.dynamic or what == "__path__"
         elif what == "sys.modules":
@@ -325,35 +345,62 @@ class _Reader:
         self.body(node.orelse, second)
 
     def _try(self, node: Any, when: When) -> None:
-        going_on = [handler for handler in node.handlers if not _gives_up(handler.body)]
+        going_on = [handler for handler in node.handlers if self.guards or not self._gives_up(handler.body)]
         foreseen = any(_catches(handler.type) for handler in going_on)
         unclear = any(_may_catch(handler.type) for handler in going_on)
         inside = _weaker(when, "guarded") if foreseen else _weaker(when, "maybe") if unclear else when
         begin = len(self.imports)
+        self.guards += 1
         self.body(node.body, inside)
-        tried = tuple(range(begin, len(self.imports)))
+        bare = {number for number, guards in enumerate(self.guarded) if guards == self.guards}
+        self.guards -= 1
+        tried = tuple(
+            number
+            for number in range(begin, len(self.imports))
+            if number in bare and self.imports[number].when == inside
+        )
         self.body(node.orelse, inside)
         for handler in node.handlers:
             begin = len(self.imports)
             self.body(handler.body, when if _catches(handler.type) and tried else _weaker(when, "maybe"))
             for number in range(begin, len(self.imports)):
-                self.imports[number] = replace(self.imports[number], instead=tried)
+                one = self.imports[number]
+                self.imports[number] = replace(one, instead=(*one.instead, tried))
         self.body(node.finalbody, when)
+
+    def _gives_up(self, body: list[ast.stmt]) -> bool:
+        """Whether a handler ends in an exception again, or ends the program, in any case."""
+        if any(
+            isinstance(one, ast.Continue | ast.Break | ast.Return) for top in body for one in ast.walk(top)
+        ):
+            return False
+        last = body[-1]
+        if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call):
+            called = self._named(last.value.func)
+            return called in _ENDING and called not in self.names
+        return isinstance(last, ast.Raise)
 
     def _import(self, node: ast.Import | ast.ImportFrom, when: When) -> None:
         if isinstance(node, ast.Import):
             for one in node.names:
-                self._define(one.asname or one.name.partition(".")[0], when)
+                top = one.name.partition(".")[0]
+                self.modules[one.asname or top] = 0, one.name if one.asname else top
+                self._define(one.asname or top, when)
                 if one.asname and one.name in _RENAMED:
                     self.aliases[one.asname] = one.name
+                self.guarded.append(self.guards)
                 self.imports.append(Import(module=one.name, line=node.lineno, when=when))
             return
         for one in node.names:
             if one.name != "*":
                 self._define(one.asname or one.name, when)
+            if one.name != "*":
+                inside = ".".join(filter(None, (node.module, one.name)))
+                self.modules[one.asname or one.name] = node.level, inside
             if node.module in _RENAMED and not node.level:
                 self.aliases[one.asname or one.name] = f"{node.module}.{one.name}"
             module = node.module or ""
+            self.guarded.append(self.guards)
             self.imports.append(
                 Import(module=module, name=one.name, level=node.level, line=node.lineno, when=when)
             )
@@ -378,13 +425,6 @@ def _may_catch(caught: ast.expr | None) -> bool:
     """Whether that cannot be told: what it names is no exception of Python's own."""
     kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
     return any(not (isinstance(kind, ast.Name) and kind.id in _EXCEPTIONS) for kind in kinds)
-
-
-def _gives_up(body: list[ast.stmt]) -> bool:
-    """Whether a handler ends in an exception again, or ends the program, in any case."""
-    last = body[-1]
-    ended = isinstance(last, ast.Expr) and isinstance(last.value, ast.Call)
-    return isinstance(last, ast.Raise) or (ended and _dotted(last.value.func) in _ENDING)  # type: ignore[attr-defined]
 
 
 def _dotted(node: ast.AST) -> str:

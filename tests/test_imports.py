@@ -412,7 +412,12 @@ def test_names_that_every_module_has() -> None:
     [
         ("import pymysql\npymysql.install_as_MySQLdb()\nimport MySQLdb.cursors", {}),
         ("import pkg\npkg.x = 1\nfrom pkg import x", {"pkg/__init__.py": ""}),
-        ("from pkg import x", {"pkg/__init__.py": "", "setter.py": "import pkg\npkg.x = 1"}),
+        ("import setter\nfrom pkg import x", {"pkg/__init__.py": "", "setter.py": "import pkg\npkg.x = 1"}),
+        ("import pkg.b\nfrom pkg import x", {"pkg/__init__.py": "", "pkg/b.py": "import pkg\npkg.x = 1"}),
+        (
+            "from pkg import x",
+            {"pkg/__init__.py": "from . import b", "pkg/b.py": "import pkg\nsetattr(pkg, 'x', 1)"},
+        ),
         ("import pkg.extra\nfrom pkg import more", {"pkg/__init__.py": "__path__.append('x')"}),
         ("from util import __annotations__", {"util.py": ""}),
         (
@@ -443,9 +448,12 @@ def test_modules_that_may_be_put_there_are_a_warning(text: str) -> None:
 def test_handler_that_another_module_puts_there() -> None:
     registering = "import sys\ndef register(name):\n    setattr(sys.modules[name], 'handler', print)\n"
     files = {"app.py": "import reg\nreg.register(__name__)\n", "reg.py": registering}
-    assert told(files) == [("note", "NotChecked", "app.py")]
+    assert told(files) == [("warning", "HandlerUndefined", "app.py")]
     files = {"app.py": "import other\n", "other.py": "import app\napp.handler = print\n"}
-    assert told(files) == [("note", "NotChecked", "app.py")]
+    assert told(files) == []
+    aside = {"app.py": "", "other.py": "class A: ...\na = A()\na.handler = 1\nimport app\napp.handler = 1"}
+    assert told(aside) == [("error", "HandlerUndefined", "app.py")]
+    assert told({"app.py": "", "six.py": registering}) == [("error", "HandlerUndefined", "app.py")]
 
 
 def test_own_module_that_python_has_loaded_another_of() -> None:
@@ -485,7 +493,58 @@ def test_modules_that_no_python_has() -> None:
         ("from contextlib import suppress as s\nwith s(ImportError):\n    import gone", "note"),
         ("import contextlib as c\nwith c.suppress(Exception):\n    import gone", "note"),
         ("while False:\n    import gone", "note"),
+        (
+            (
+                "try:\n    try:\n        import gone\n    except ImportError:\n        raise RuntimeError\n"
+                "except RuntimeError:\n    gone = None"
+            ),
+            "note",
+        ),
+        (
+            (
+                "from contextlib import suppress\nwith suppress(Exception):\n    try:\n        import gone\n"
+                "    except ImportError:\n        raise ValueError"
+            ),
+            "note",
+        ),
+        (
+            (
+                "for x in 'ab':\n    try:\n        import gone\n    except ImportError:\n"
+                "        if x: continue\n        raise"
+            ),
+            "note",
+        ),
+        ("def exit(): ...\ntry:\n    import gone\nexcept ImportError:\n    exit()", "note"),
     ],
 )
 def test_failures_that_are_foreseen_in_other_words(text: str, severity: str) -> None:
     missing(text, severity)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (
+            "try:\n    import a1\nexcept ImportError:\n    try:\n        import json as b1\n"
+            "    except ImportError:\n        import c1"
+        ),
+        "try:\n    import json\n    def f(): import hiredis\nexcept ImportError:\n    import fallback",
+        (
+            "try:\n    import json\n    try: import speedups\n    except ImportError: pass\n"
+            "except ImportError:\n    import fallback"
+        ),
+        (
+            "from typing import TYPE_CHECKING\ntry:\n    import json\n    if TYPE_CHECKING: import stubs\n"
+            "except ImportError:\n    import fallback"
+        ),
+    ],
+)
+def test_fallbacks_that_are_not_needed(text: str) -> None:
+    assert not [one for one in judged({"app.py": f"{text}\n{HANDLER}"}) if one.severity != "note"]
+
+
+def test_fallback_that_is_needed_too() -> None:
+    text = "try:\n    import a1\nexcept ImportError:\n    try:\n        import b1\n"
+    text += "    except ImportError:\n        import c1"
+    found = judged({"app.py": f"{text}\n{HANDLER}"})
+    assert [(one.severity, one.where.line) for one in found] == [("note", 2), ("note", 5), ("error", 7)]

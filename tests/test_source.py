@@ -136,6 +136,7 @@ def test_all() -> None:
         ("__path__.append('x')", True),
         ("import pkg\npkg.__path__ += ['x']", True),
         ("path.append('x')", False),
+        ("class A:\n    def f(self):\n        self.__path__ = 'x'", False),
     ],
 )
 def test_changing_the_import_path(text: str, moves: bool) -> None:
@@ -148,7 +149,9 @@ def test_changing_the_import_path(text: str, moves: bool) -> None:
         ("import sys\nsys.modules['old'] = x", True),
         ("import sys\nsys.modules.setdefault('old', x)", True),
         ("from sys import modules as m\nm['old'] = x", True),
-        ("import sys\ndel sys.modules['old']", True),
+        ("import sys\ndel sys.modules['old']", False),
+        ("import sys\nsys.modules.pop('old', None)", False),
+        ("import sys\nsys.modules[__name__].x = 1", False),
         ("import sys\ndef f(g):\n    setattr(sys.modules[g.__module__], 'x', g)", True),
         ("import sys\nsys.modules['a'].x = 1", True),
         ("import sys\nprint(sys.modules['a'].x, 'a' in sys.modules)", False),
@@ -160,9 +163,15 @@ def test_changing_what_is_imported(text: str, patches: bool) -> None:
 
 
 def test_what_is_put_there_from_outside() -> None:
-    found = source("import pkg\npkg.x = pkg.sub.y = 1\npymysql.install_as_MySQLdb()\ndef f(o): o.z = 2\n")
-    assert found.sets == {"x", "y"}
-    assert found.installs == {"MySQLdb"}
+    text = (
+        "import pkg, a.b as c\nfrom . import near\npkg.x = pkg.sub.y = c.z = near.w = 1\no = pkg\no.v = 1\n"
+    )
+    found = source(f"{text}\nsetattr(pkg, 'u', 1)\npymysql.install_as_MySQLdb()\ndef f(o): o.z = 2\n")
+    given = [(one.level, one.module, one.name) for one in found.sets]
+    assert given == [
+        *[(0, "pkg", "x"), (0, "pkg.sub", "y"), (0, "a.b", "z"), (1, "near", "w"), (0, "pkg", "u")],
+    ]
+    assert "".join(found.installs) == "MySQLdb"
 
 
 @pytest.mark.parametrize(
@@ -231,7 +240,7 @@ def test_what_is_imported_instead() -> None:
         ("a", "import", ()),
         ("b", "guarded", ()),
         ("c", "guarded", ()),
-        ("d", "import", (1, 2)),
+        ("d", "import", ((1, 2),)),
     ]
 
 
