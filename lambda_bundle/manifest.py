@@ -76,7 +76,7 @@ def is_ours(job: Job, listed: AbstractSet[str]) -> bool:
     if path.is_symlink() or not path.exists():
         return True
     if not path.is_dir():
-        return job.format == "zip"
+        return job.format == "zip" or path.name in listed
     try:
         return (job.format == "dir" and path.name in listed) or not any(path.iterdir())
     except OSError:  # nobody may look into it
