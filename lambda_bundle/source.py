@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from lambda_bundle.conditions import answer, dotted
 from lambda_bundle.targets import Target
 
 When = Literal["import", "maybe", "guarded", "call", "never"]
@@ -181,7 +182,7 @@ class _Reader:
         elif isinstance(node, ast.ClassDef):
             self._define(node.name, when)
             self._expressions([*node.decorator_list, *node.bases, *node.keywords])
-            if any(_dotted(one).rpartition(".")[2] == "global_enum" for one in node.decorator_list):
+            if any(dotted(one).rpartition(".")[2] == "global_enum" for one in node.decorator_list):
                 self.dynamic = True  # its members become names of the module
             self._inside(node.body, when)
         elif isinstance(node, ast.If):
@@ -197,7 +198,7 @@ class _Reader:
         elif isinstance(node, ast.For | ast.AsyncFor | ast.While):
             heads = [node.test] if isinstance(node, ast.While) else [node.target, node.iter]
             self._expressions(heads, when)
-            idle = isinstance(node, ast.While) and _answer(node.test, self.target) is False
+            idle = isinstance(node, ast.While) and answer(node.test, self.target) is False
             self.body(node.body, "never" if idle else when)
             self.body(node.orelse, when)
         elif isinstance(node, ast.Match):
@@ -282,7 +283,7 @@ class _Reader:
         if any(map(self._is_modules, ast.walk(holder))):
             # Its own is no other module; that it is dynamic is known.
             self.patches = self.patches or "__name__" not in ast.unparse(holder)
-        first, _, rest = _dotted(holder).partition(".")
+        first, _, rest = dotted(holder).partition(".")
         if first in self.modules and name is not None and not self.depth:
             level, module = self.modules[first]
             module = ".".join(filter(None, (module, rest)))
@@ -304,7 +305,7 @@ class _Reader:
 
     def _named(self, node: ast.AST) -> str:
         """The dotted name of an expression, where aliases stand for what they are."""
-        first, dot, rest = _dotted(node).partition(".")
+        first, dot, rest = dotted(node).partition(".")
         return f"{self.aliases.get(first, first)}{dot}{rest}"
 
     def _suppresses(self, context: ast.expr) -> bool:
@@ -333,7 +334,7 @@ class _Reader:
 
     def _if(self, node: ast.If, when: When) -> None:
         self._expressions([node.test], when)
-        holds = _answer(node.test, self.target)
+        holds = answer(node.test, self.target)
         maybe = _weaker(when, "maybe")
         taken: dict[bool | None, tuple[When, When]] = {
             True: (when, "never"),
@@ -418,94 +419,10 @@ def _catches(caught: ast.expr | None) -> bool:
     if caught is None:
         return True
     kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-    return any(_dotted(kind).rpartition(".")[2] in _FORESEEN for kind in kinds)
+    return any(dotted(kind).rpartition(".")[2] in _FORESEEN for kind in kinds)
 
 
 def _may_catch(caught: ast.expr | None) -> bool:
     """Whether that cannot be told: what it names is no exception of Python's own."""
     kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
     return any(not (isinstance(kind, ast.Name) and kind.id in _EXCEPTIONS) for kind in kinds)
-
-
-def _dotted(node: ast.AST) -> str:
-    """`a.b.c` for a name with attributes; empty for everything else."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        before = _dotted(node.value)
-        return f"{before}.{node.attr}" if before else ""
-    return ""
-
-
-# --- conditions
-
-
-def _answer(test: ast.expr, target: Target) -> bool | None:
-    """What a condition is on the target; None when that depends on more than the target."""
-    if isinstance(test, ast.Constant):
-        return bool(test.value)
-    if isinstance(test, ast.UnaryOp | ast.BoolOp):
-        return _combined(test, target)
-    if _dotted(test).rpartition(".")[2] == "TYPE_CHECKING":
-        return False
-    if isinstance(test, ast.Compare) and len(test.ops) == 1:
-        return _compare(test, target)
-    if isinstance(test, ast.Call) and _dotted(test.func) == "sys.platform.startswith" and len(test.args) == 1:
-        prefix = test.args[0]
-        return "linux".startswith(str(prefix.value)) if isinstance(prefix, ast.Constant) else None
-    return None
-
-
-def _combined(test: ast.UnaryOp | ast.BoolOp, target: Target) -> bool | None:
-    if isinstance(test, ast.UnaryOp):
-        answer = _answer(test.operand, target) if isinstance(test.op, ast.Not) else None
-        return None if answer is None else not answer
-    answers = [_answer(value, target) for value in test.values]
-    decisive = isinstance(test.op, ast.Or)
-    if decisive in answers:
-        return decisive
-    return None if None in answers else not decisive
-
-
-def _compare(test: ast.Compare, target: Target) -> bool | None:
-    try:
-        left, right = (_value(side, target) for side in (test.left, test.comparators[0]))
-    except LookupError:
-        return None
-    op = test.ops[0]
-    if isinstance(left, tuple) != isinstance(right, tuple):
-        return None
-    try:
-        if isinstance(op, ast.Eq | ast.NotEq):
-            return bool((left == right) == isinstance(op, ast.Eq))
-        if isinstance(op, ast.GtE | ast.Lt):
-            return bool((left >= right) == isinstance(op, ast.GtE))
-        if isinstance(op, ast.Gt | ast.LtE):
-            return bool((left > right) == isinstance(op, ast.Gt))
-    except TypeError:
-        pass
-    return None
-
-
-def _value(node: ast.expr, target: Target) -> Any:
-    """The value of a side of a comparison. Raises `LookupError` where only a run can tell."""
-    version = (*map(int, target.full_version.split(".")), "final", 0)
-    known: dict[str, Any] = {
-        "sys.version_info": version,
-        "sys.version_info.major": version[0],
-        "sys.version_info.minor": version[1],
-        "sys.platform": "linux",
-        "os.name": "posix",
-        "platform.system()": "Linux",
-        "__name__": "a module",
-    }
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, ast.Tuple):
-        return tuple(_value(one, target) for one in node.elts)
-    if isinstance(node, ast.Subscript) and _dotted(node.value) == "sys.version_info":
-        text = ast.unparse(node.slice)
-        parts = {"0": version[0], "1": version[1], ":1": version[:1], ":2": version[:2], ":3": version[:3]}
-        return parts[text]
-    text = f"{_dotted(node.func)}()" if isinstance(node, ast.Call) and not node.args else _dotted(node)
-    return known[text]

@@ -62,6 +62,7 @@ ORDER = [
     # whether they would load
     *(
         "modules",
+        "conditions",
         "source",
         "syntax",
         "reading",
