@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import unquote
 
+from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Declared
 from packaging.specifiers import SpecifierSet
 from packaging.utils import (
@@ -49,6 +51,7 @@ UNSUPPORTED = re.compile(r"(?P<file>[^\s/]+\.whl) is not a supported wheel")
 _WITHOUT_MATCH = re.compile(
     r"no matching distributions available for your environment:\n(?P<names>(?: +\S+\n)+)"
 )
+_DEPENDS = re.compile(r"^ +\S+ \S+ depends on (\S[^\n]*)$", re.MULTILINE)
 NO_MATCH = re.compile(r"No matching distribution found for (?P<asked>[^\n(]+?)\s*(?:\(from |$)", re.MULTILINE)
 PYTHON = re.compile(r"Package '(?P<name>[^']+)' requires a different Python: \S+ not in '(?P<python>[^']+)'")
 PYTHONS = re.compile(
@@ -78,11 +81,16 @@ def built(output: str) -> BundleError | None:
 
 
 def blamed(output: str, wanted: Requirements) -> Iterator[Declared]:
-    """The packages in a conflict that pip found nothing for, as the constraints want them."""
+    """The packages in a conflict that pip found nothing for, as constraints or distributions want them."""
     match = _WITHOUT_MATCH.search(output)
     for name in match["names"].split() if match else ():
         limits = (one.specifier for one in wanted.constraints if one.name == canonicalize_name(name))
         yield Declared(name + ",".join(limits))
+        for asked in dict.fromkeys(_DEPENDS.findall(output)):
+            with suppress(InvalidRequirement):
+                declared = Declared(asked)
+                if canonicalize_name(declared.name) == canonicalize_name(name):
+                    yield declared
 
 
 class Links:
