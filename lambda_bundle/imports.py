@@ -43,18 +43,8 @@ _ATTRIBUTES = frozenset(
 _CROWD = 300
 """Modules beyond which none is suggested for one that is missing."""
 _OF_EVERY_MODULE = frozenset(
-    {
-        "__annotations__",
-        "__builtins__",
-        "__cached__",
-        "__dict__",
-        "__doc__",
-        "__file__",
-        "__loader__",
-        "__name__",
-        "__package__",
-    }
-    | {"__path__", "__spec__"}
+    {"__annotations__", "__builtins__", "__cached__", "__dict__", "__doc__", "__file__"}
+    | {"__loader__", "__name__", "__package__", "__path__", "__spec__"}
 )
 Severity = Literal["error", "warning", "note"]
 
@@ -130,12 +120,11 @@ class Judge:
         """Everything there is to say."""
         if self._handler is not None:
             yield from self._judge_handler(self._handler)
-        loaded, reached = self._loading, self._reaching
         for file, reading in self._own.items():
-            yield from self._judge_syntax(file, reading, reached=file in reached)
+            yield from self._judge_syntax(file, reading, reached=file in self._reaching)
         seen: set[tuple[Code, str]] = set()
         for file, reading in self._own.items():
-            for problem in self._judge_imports(file, reading, loaded=file in loaded):
+            for problem in self._judge_imports(file, reading, loaded=file in self._loading):
                 key = (problem.code, problem.message if problem.severity == "note" else str(problem.where))
                 if key not in seen:
                     seen.add(key)
@@ -372,8 +361,10 @@ class Judge:
         found = self._find(module)
         if found is None:
             span = stdlib.member(module, name)
-            if span is None or span.holds(self._target.version):
+            if span is None:
                 return self._shadowed(module, name)
+            if span.holds(self._target.version):
+                return None
             message = f'{module} has no "{name}" on {self._target.runtime}: {span.told(self._target.version)}'
             return Failure(
                 f"{module}.{name}", message, "import what took its place, or choose another runtime"
@@ -397,7 +388,9 @@ class Judge:
         message = (
             f'"{name}" is imported from {module}, and that is the standard library\'s, not {hidden.path}'
         )
-        return Failure(f"{module}.{name}", message, "rename the file: Python has loaded its own before")
+        hint = "rename the file: Python has loaded its own before"
+        # What a newer Python than this one has besides, the table need not know.
+        return Failure(f"{module}.{name}", message, hint, uncertain=self._target.version > HOST)
 
     # --- what modules define
 

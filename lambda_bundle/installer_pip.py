@@ -84,9 +84,10 @@ class Pip:
         report = self._report(wanted, target, work, unfit, alone=alone)
         if isinstance(report, Completed):
             raise self._unsolved(report, wanted, target, work, unfit)
-        missing = {} if wanted.exact or not alone else lacking(wanted, report, target)
-        if missing:
-            raise unlisted(missing, report)
+        if wanted.options.require_hashes and not wanted.exact:
+            missing = lacking(wanted, report, target)
+            if missing:
+                raise unlisted(missing, report)
         return chosen(report, wanted)
 
     def install(
@@ -179,7 +180,7 @@ class Pip:
         if completed.code:
             return completed
         document = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))
-        if document["environment"] != dict(target.markers):
+        if document["environment"] != target.markers:
             raise _deaf(self._python, document["pip_version"])
         return {canonicalize_name(item["metadata"]["name"]): item for item in document["install"]}
 

@@ -32,10 +32,8 @@ _CHANGING = re.compile(
 """What a function that changes modules, or the path, has in its text."""
 _INSTALLING = "install_as_"
 """How the name of a function begins that puts its module there under another name (PyMySQL's does)."""
-_MUTATING = frozenset({"append", "insert", "extend", "setdefault", "update", "pop", "remove", "__setitem__"})
-_REMOVING = frozenset({"pop", "remove"})
-_RENAMED = ("sys", "contextlib")
-"""Modules whose names count here, whatever they are imported as."""
+_ADDING = frozenset({"append", "insert", "extend", "setdefault", "update", "__setitem__"})
+"""Methods that add to a path, or to `sys.modules`; what is removed makes nothing importable."""
 _REFUSED = re.compile(r"^\s+from\b.*\*|\bexcept\s*\*|^\s*\*", re.MULTILINE)
 """What the compiler may refuse and neither the parser nor ruff does, such as `import *` in a function."""
 _ALWAYS = ("import * only allowed at module level",)
@@ -150,8 +148,6 @@ class _Reader:
     """How many statements around may catch what is raised."""
     guarded: list[int] = field(default_factory=list)
     """How many there are around each import."""
-    aliases: dict[str, str] = field(default_factory=dict)
-    """What names stand for that are those of `_RENAMED`, or of something in these."""
     imports: list[Import] = field(default_factory=list)
     depth: int = 0
     """Functions and classes around: what is defined in there is none of the module's names."""
@@ -265,7 +261,7 @@ class _Reader:
             self.moves = True
         elif last.startswith(_INSTALLING):
             self.installs.add(last.removeprefix(_INSTALLING))
-        elif last in _MUTATING and not (last in _REMOVING and before == "sys.modules"):
+        elif last in _ADDING:
             self._change(before)
         if called == "setattr" and len(node.args) > 1:
             name = node.args[1].value if isinstance(node.args[1], ast.Constant) else None
@@ -304,9 +300,10 @@ class _Reader:
         return isinstance(node, ast.Name | ast.Attribute) and self._named(node) == "sys.modules"
 
     def _named(self, node: ast.AST) -> str:
-        """The dotted name of an expression, where aliases stand for what they are."""
+        """The dotted name of an expression, by what its first name was imported as."""
         first, dot, rest = dotted(node).partition(".")
-        return f"{self.aliases.get(first, first)}{dot}{rest}"
+        level, module = self.modules.get(first, (0, first))
+        return f"{'.' * level}{module}{dot}{rest}"
 
     def _suppresses(self, context: ast.expr) -> bool:
         if not isinstance(context, ast.Call):
@@ -353,13 +350,12 @@ class _Reader:
         begin = len(self.imports)
         self.guards += 1
         self.body(node.body, inside)
-        bare = {number for number, guards in enumerate(self.guarded) if guards == self.guards}
-        self.guards -= 1
         tried = tuple(
             number
             for number in range(begin, len(self.imports))
-            if number in bare and self.imports[number].when == inside
+            if self.guarded[number] == self.guards and self.imports[number].when == inside
         )
+        self.guards -= 1
         self.body(node.orelse, inside)
         for handler in node.handlers:
             begin = len(self.imports)
@@ -387,19 +383,14 @@ class _Reader:
                 top = one.name.partition(".")[0]
                 self.modules[one.asname or top] = 0, one.name if one.asname else top
                 self._define(one.asname or top, when)
-                if one.asname and one.name in _RENAMED:
-                    self.aliases[one.asname] = one.name
                 self.guarded.append(self.guards)
                 self.imports.append(Import(module=one.name, line=node.lineno, when=when))
             return
         for one in node.names:
             if one.name != "*":
                 self._define(one.asname or one.name, when)
-            if one.name != "*":
                 inside = ".".join(filter(None, (node.module, one.name)))
                 self.modules[one.asname or one.name] = node.level, inside
-            if node.module in _RENAMED and not node.level:
-                self.aliases[one.asname or one.name] = f"{node.module}.{one.name}"
             module = node.module or ""
             self.guarded.append(self.guards)
             self.imports.append(

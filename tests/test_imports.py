@@ -15,7 +15,7 @@ from lambda_bundle.source import read
 from lambda_bundle.syntax import HOST, Fault
 from lambda_bundle.targets import Target
 
-PY313 = Target("python3.13", "arm64")
+PY310, PY313 = (Target(f"python{version}", "arm64") for version in ("3.10", "3.13"))
 HANDLER = "def handler(event, context): ...\n"
 EXTENSION = "cpython-313-aarch64-linux-gnu.so"
 
@@ -461,11 +461,15 @@ def test_own_module_that_python_has_loaded_another_of() -> None:
     own = {"types.py": "mine = 1\nimport nowhere\n", "logging.py": "x = 1\n"}
     fine("import types\nfrom types import ModuleType\nfrom logging import getLogger\nimport logging.handlers")
     text = f"from types import mine, ModuleType\nfrom logging import getLogger, handlers\n{HANDLER}"
-    found = [one for one in judged({"app.py": text, **own}) if one.where.file == "app.py"]
+    found = [one for one in judged({"app.py": text, **own}, target=PY310) if one.where.file == "app.py"]
     (problem,) = found
     assert (problem.severity, problem.where.line) == ("error", 1)
     told = '"mine" is imported from types, and that is the standard library\'s, not types.py'
     assert problem.message == told
+    newer = {"app.py": f"from types import get_original_bases\n{HANDLER}", "types.py": ""}
+    assert judged(newer) == []  # it came with Python 3.12, whatever this one has
+    (problem,) = judged({"app.py": f"from types import Nowhere\n{HANDLER}", "types.py": ""})
+    assert problem.severity == ("warning" if PY313.version > HOST else "error")
 
 
 def test_modules_in_a_folder_src() -> None:
