@@ -19,6 +19,9 @@ from lambda_bundle.targets import MACHINES, RUNTIMES, PlatformTag, TagError
 _RUNTIME = re.compile(r"python\d+\.\d+")
 _RUNTIME_LIKE = re.compile(r"(?:python|py|cp)?[\s_-]*3\.?(\d+)", re.IGNORECASE)
 _HANDLER = re.compile(r"[\w-]+(?:[./][\w-]+)*\.[^\W\d]\w*")
+_TAG_HINT = "one is like manylinux_2_28_x86_64, musllinux_1_2_aarch64 or linux_x86_64"
+_NAMED = {"groups": "a dependency group", "extras": "an extra"}
+"""What the names in a list are those of; elsewhere, of packages."""
 _OTHER_ARCHS = {"aarch64": "arm64", "armv8": "arm64", "amd64": "x86_64", "x64": "x86_64", "x86-64": "x86_64"}
 
 
@@ -97,10 +100,6 @@ def _check_tags(key: KeyPath, value: Sequence[object], findings: Findings) -> No
             fault = faults.pop() if len(faults) == 1 else f"its machine must be {machines}"
             message = f"{quoted(str(tag))} cannot be a platform tag: {fault}"
             findings.add((*key, index), Code.INVALID_TAG, message, _TAG_HINT)
-
-
-_TAG_HINT = "one is like manylinux_2_28_x86_64, musllinux_1_2_aarch64 or linux_x86_64"
-_NAMED = {"groups": "a dependency group", "extras": "an extra"}
 
 
 def tag_fault(tag: str, arch: str) -> str | None:
