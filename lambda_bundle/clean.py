@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lambda_bundle import manifest
 from lambda_bundle.archive import remove
-from lambda_bundle.entries import artifact_name
+from lambda_bundle.entries import MANIFEST, artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.working import WORK_PREFIX, is_at_work
 
@@ -31,7 +31,7 @@ def sweep(output: Path, names: Iterable[str], left: Iterable[Path] = ()) -> tupl
         listed = manifest.paths(manifest.read(output))
     except BundleError:  # unreadable: it goes, and the zips are known by their names
         listed = frozenset()
-    files = {artifact_name(name, "zip") for name in names} | {manifest.FILE_NAME}
+    files = {artifact_name(name, "zip") for name in names} | {MANIFEST}
     ours = {output / name for name in listed} | {output / name for name in files if _is_file(output / name)}
     ours |= {*working, *left}
     removed = sorted(path for path in ours if os.path.lexists(path))

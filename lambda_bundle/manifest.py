@@ -23,7 +23,6 @@ from lambda_bundle.jobs import Job
 from lambda_bundle.lock import Wheel
 from lambda_bundle.result import Artifact, Result
 
-FILE_NAME = MANIFEST
 VERSION = 1
 _LOCK_FOLDERS = 10
 """How many names are tried for the folder with a user's locks."""
@@ -146,7 +145,7 @@ def read(output: Path) -> Mapping[str, Any]:
 
     Raises `BundleError` when it cannot be read. The path of each row names something in the folder itself.
     """
-    path = output / FILE_NAME
+    path = output / MANIFEST
     try:
         rows = _rows(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
@@ -180,9 +179,9 @@ def _rows(document: Any) -> Mapping[str, Any]:
 
 def _write(output: Path, rows: Mapping[str, Any]) -> None:
     text = json.dumps({"version": VERSION, "artifacts": dict(rows)}, indent=2, ensure_ascii=False) + "\n"
-    temporary = output / f".lambda-bundle-{FILE_NAME}"  # `clean` knows what begins like this
+    temporary = output / f".lambda-bundle-{MANIFEST}"  # `clean` knows what begins like this
     temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(output / FILE_NAME)
+    temporary.replace(output / MANIFEST)
 
 
 def _lock_file(output: Path) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lambda_bundle import manifest
+from lambda_bundle.entries import MANIFEST
 from lambda_bundle.errors import BundleError, Code, Problem, Where, did_you_mean
 from lambda_bundle.jobs import Job
 from lambda_bundle.smoke import Subject
@@ -53,7 +54,7 @@ def of_jobs(jobs: Sequence[Job]) -> tuple[Subject, ...]:
 def _missing(job: Job) -> Problem:
     return Problem(
         code=Code.ARTIFACT_MISSING,
-        message=f"{manifest.FILE_NAME} lists no artifact of this name",
+        message=f"{MANIFEST} lists no artifact of this name",
         where=Where(file=str(job.output), name=job.name),
         hint=f"bundle it first: invoke bundle --only {job.name}",
     )

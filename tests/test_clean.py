@@ -8,6 +8,7 @@ from results import built, job
 
 from lambda_bundle import manifest
 from lambda_bundle.clean import sweep
+from lambda_bundle.entries import MANIFEST
 from lambda_bundle.errors import BundleError, Code
 from lambda_bundle.working import WORK_PREFIX, beside_artifacts
 
@@ -84,7 +85,7 @@ def test_a_folder_that_is_a_link_is_emptied(output: Path, tmp_path: Path) -> Non
 
 
 def test_a_run_that_goes_on_is_not_disturbed(output: Path) -> None:
-    (output / f"{WORK_PREFIX}{manifest.FILE_NAME}").touch()
+    (output / f"{WORK_PREFIX}{MANIFEST}").touch()
     with ExitStack() as stack:
         folder = beside_artifacts(stack, output)
         with pytest.raises(BundleError) as caught:
