@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lambda_bundle.errors import BundleError, Code, Problem, Where, nearest_or_all
+from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
 from lambda_bundle.process import Completed
-from lambda_bundle.projects import PROJECT, REFRESH, Law, Place, load, members, table
+from lambda_bundle.projects import PROJECT, REFRESH, Law, Place, check_names, load, members, table
 from lambda_bundle.targets import Target
 from lambda_bundle.uvlock import difference
 
@@ -113,7 +113,8 @@ def export_uv(
     )
     completed = work.run([find_uv(), *arguments])
     if completed.code:
-        raise _unknown(lock, law, place, selection) or _uv_failure(completed, law, place)
+        _check_selection(lock, law, place, selection)
+        raise _uv_failure(completed, law, place)
     return load(work.folder / "pylock.toml", place)
 
 
@@ -150,31 +151,20 @@ def _check_uv_lock(lock: Mapping[str, Any], law: Law, place: Place, target: Targ
         )
 
 
-def _unknown(lock: Mapping[str, Any], law: Law, place: Place, selection: Selection) -> BundleError | None:
-    """The error for a package, extras or groups that the project does not have; None where it has them."""
+def _check_selection(lock: Mapping[str, Any], law: Law, place: Place, selection: Selection) -> None:
+    """Raise `BundleError` for a package, extras or groups that the project does not have."""
     there, folder = members(lock), law.project
     if selection.package is not None:
-        package = canonicalize_name(selection.package)
-        if package not in there:
-            return _unselectable(place.shown(law.path), "package", selection.package, there)
-        folder = law.path.parent / there[package]
+        check_names(Where(file=place.shown(law.path)), "package", [selection.package], there)
+        folder = law.path.parent / there[canonicalize_name(selection.package)]
     path = folder / PROJECT
+    where = Where(file=place.shown(path))
     data = load(path, place) if path.is_file() else {}
     legacy = ["dev"] if table(data, "tool", "uv").get("dev-dependencies") else []
-    for what, wanted, known in (
-        ("extra", selection.extras, table(data, "project", "optional-dependencies")),
-        ("dependency group", selection.groups, [*table(data, "dependency-groups"), *legacy]),
-    ):
-        for name in wanted:
-            if canonicalize_name(name) not in map(canonicalize_name, known):
-                return _unselectable(place.shown(path), what, name, known)
-    return None
-
-
-def _unselectable(shown: str, what: str, name: str, known: Iterable[str]) -> BundleError:
-    message, hint = f"{shown} has no {what} called {name}", nearest_or_all(name, known)
-    where = Where(file=shown)
-    return BundleError(Problem(code=Code.UNKNOWN_SELECTION, message=message, where=where, hint=hint))
+    extras = table(data, "project", "optional-dependencies")
+    check_names(where, "extra", selection.extras, extras)
+    groups = [*table(data, "dependency-groups"), *legacy]
+    check_names(where, "dependency group", selection.groups, groups)
 
 
 _UV_FAILURES: tuple[tuple[str, Code, str], ...] = (

@@ -19,12 +19,12 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from lambda_bundle.entries import Packaging
-from lambda_bundle.errors import BundleError, Code, Problem, Where, nearest_or_all
+from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.exports import quiet
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
 from lambda_bundle.process import Completed
-from lambda_bundle.projects import PROJECT, REFRESH, Law, Place, declared, load, table
+from lambda_bundle.projects import PROJECT, REFRESH, Law, Place, check_names, declared, load, table
 
 _EXPORT = "requirements.export.txt"
 _NOT_SHOWN_ON_WINDOWS = frozenset[Packaging]({"poetry", "pipenv", "pdm"})
@@ -139,6 +139,10 @@ class _Tool:
     def shown(self) -> str:
         return self.place.shown(self.law.path)
 
+    @property
+    def where(self) -> Where:
+        return Where(file=self.shown)
+
     def problem(
         self, code: Code, why: str, *, hint: str | None = None, completed: Completed | None = None
     ) -> BundleError:
@@ -148,7 +152,7 @@ class _Tool:
             Problem(
                 code=code,
                 message=f"{self.shown} {why}",
-                where=Where(file=self.shown),
+                where=self.where,
                 hint=hint or f"{REFRESH[self.law.kind]} in {folder}",
                 detail=completed.output.strip() if completed else None,
             )
@@ -159,12 +163,6 @@ class _Tool:
 
     def failure(self, completed: Completed) -> BundleError:
         return completed.failure(f"{self.law.kind}, asked for {self.shown},", hint="run the command by hand")
-
-    def check_names(self, wanted: tuple[str, ...], known: list[str], what: str) -> None:
-        for name in wanted:
-            if canonicalize_name(name) not in map(canonicalize_name, known):
-                hint = nearest_or_all(name, known)
-                raise self.problem(Code.UNKNOWN_SELECTION, f"has no {what} called {name}", hint=hint)
 
 
 _Found = tuple[tuple[str, ...], Mapping[tuple[str, str], tuple[str, ...]]]
@@ -227,9 +225,9 @@ def _check_poetry_names(tool: _Tool) -> None:
     """Raise `BundleError` for extras and groups that are in neither form of a project."""
     data = load(tool.law.path.with_name(PROJECT), tool.place)
     extras = [*table(data, "tool", "poetry", "extras"), *table(data, "project", "optional-dependencies")]
-    tool.check_names(tool.selection.extras, extras, "extra")
+    check_names(tool.where, "extra", tool.selection.extras, extras)
     groups = [*table(data, "tool", "poetry", "group"), *table(data, "dependency-groups")]
-    tool.check_names(tool.selection.groups, groups, "dependency group")
+    check_names(tool.where, "dependency group", tool.selection.groups, groups)
 
 
 # --- Pipenv
@@ -251,7 +249,7 @@ def _pipenv(tool: _Tool) -> _Found:
     except (OSError, ValueError, AttributeError):
         raise tool.problem(Code.LOCK_INVALID, "cannot be read") from None
     known = ["dev", *(name for name in lock if name not in {"_meta", "default", "develop"})]
-    tool.check_names(tool.selection.groups, known, "category")
+    check_names(tool.where, "category", tool.selection.groups, known)
     if (tool.folder / "Pipfile").is_file():
         verified = tool.run("verify")
         if verified.code:
@@ -295,7 +293,7 @@ def _pdm(tool: _Tool) -> _Found:
     lock = load(tool.law.path, tool.place)
     data = load(tool.law.path.with_name(PROJECT), tool.place)
     known = [str(one) for one in table(lock, "metadata").get("groups", ()) if one != "default"]
-    tool.check_names((*tool.selection.extras, *tool.selection.groups), known, "group or extra")
+    check_names(tool.where, "group or extra", (*tool.selection.extras, *tool.selection.groups), known)
     checked = tool.run("lock", "--check")
     if checked.code:
         raise tool.stale(checked) if _PDM_STALE.search(checked.output) else tool.failure(checked)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,7 +20,7 @@ from packaging.errors import ExceptionGroup
 from packaging.utils import canonicalize_name
 
 from lambda_bundle.entries import Packaging, lock_name
-from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.errors import BundleError, Code, Problem, Where, nearest_or_all
 from lambda_bundle.jobs import Selection
 
 REQUIREMENTS, PROJECT = "requirements.txt", "pyproject.toml"
@@ -387,3 +387,21 @@ def _unlocked(path: Path, kind: Packaging, place: Place) -> BundleError:
             hint=f"{REFRESH[kind]}, and keep the lock with the sources",
         )
     )
+
+
+def check_names(where: Where, what: str, wanted: Iterable[str], known: Collection[str]) -> None:
+    """Raise `BundleError` for an extra, a group or a package that a file does not have; `where` names it.
+
+    Names that mean the same are the same (PEP 685, PEP 735).
+    """
+    there = {canonicalize_name(one) for one in known}
+    for name in wanted:
+        if canonicalize_name(name) not in there:
+            raise BundleError(
+                Problem(
+                    code=Code.UNKNOWN_SELECTION,
+                    message=f"{where.file} has no {what} called {name}",
+                    where=where,
+                    hint=nearest_or_all(name, known),
+                )
+            )

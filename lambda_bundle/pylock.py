@@ -25,9 +25,9 @@ from packaging.pylock import (
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from lambda_bundle.errors import BundleError, Code, Problem, Where, nearest_or_all
+from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.lock import Candidates, Source, Wheel, wheel_file
-from lambda_bundle.projects import TOOL, table
+from lambda_bundle.projects import TOOL, check_names, table
 from lambda_bundle.targets import Target
 
 # It logs that a lock is of a newer version, and Python prints what nobody listens to; `_newer` says it.
@@ -70,7 +70,8 @@ def choose(
     """
     lock = _parse(data, where, hint)
     _check_target(lock, target, where, hint)
-    _check_selection(lock, extras, groups, where)
+    check_names(where, "extra", extras, lock.extras or ())
+    check_names(where, "dependency group", groups, lock.dependency_groups or ())
     environment: dict[str, Any] = {
         **target.markers,
         "extras": frozenset(canonicalize_name(one) for one in extras),
@@ -129,17 +130,6 @@ def _check_target(lock: Pylock, target: Target, where: Where, hint: str) -> None
         told = " or ".join(str(one) for one in lock.environments)
         message = f"is for other environments than {target}: {told}"
         raise _error(Code.LOCK_UNSUITABLE, message, where, f"lock for this target too: {hint}")
-
-
-def _check_selection(lock: Pylock, extras: Collection[str], groups: Collection[str], where: Where) -> None:
-    for what, wanted, known in (
-        ("extra", map(canonicalize_name, extras), lock.extras or ()),
-        ("dependency group", groups, lock.dependency_groups or ()),
-    ):
-        for name in wanted:
-            if name not in known:
-                meant = nearest_or_all(name, known)
-                raise _error(Code.UNKNOWN_SELECTION, f"has no {what} called {name}", where, meant)
 
 
 def _error(code: Code, message: str, where: Where, hint: str | None) -> BundleError:

@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Declared
 from packaging.utils import canonicalize_name
 
-from lambda_bundle.errors import BundleError, Code, Problem, Where, nearest_or_all
+from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
 from lambda_bundle.local import links
@@ -23,6 +23,7 @@ from lambda_bundle.projects import (
     REFRESH,
     Law,
     Place,
+    check_names,
     grouped,
     load,
     members,
@@ -274,16 +275,11 @@ def _declared(question: Question, data: Mapping[str, Any]) -> list[str]:
         raise _wrong(question, Code.INVALID_REQUIREMENT, message, "lock the project, or write them down")
     lines = [str(one) for one in project.get("dependencies", ())]
     optional = {canonicalize_name(name): one for name, one in table(project, "optional-dependencies").items()}
+    check_names(question.where, "extra", selection.extras, optional)
     for name in selection.extras:
-        if canonicalize_name(name) not in optional:
-            hint = nearest_or_all(name, optional)
-            raise _wrong(question, Code.UNKNOWN_SELECTION, f"it has no extra called {name}", hint)
         lines += map(str, optional[canonicalize_name(name)])
-    groups = {canonicalize_name(name): name for name in table(data, "dependency-groups")}
+    check_names(question.where, "dependency group", selection.groups, table(data, "dependency-groups"))
     for name in selection.groups:
-        if canonicalize_name(name) not in groups:
-            hint = nearest_or_all(name, groups)
-            raise _wrong(question, Code.UNKNOWN_SELECTION, f"it has no dependency group called {name}", hint)
         members = grouped(data, name)
         if members is None:
             message = f"the dependency group {name} is not what PEP 735 allows"
