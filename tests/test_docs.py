@@ -23,6 +23,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -251,6 +252,42 @@ def test_every_option_is_described() -> None:
         options = {f"--{argument.name.rstrip('_').replace('_', '-')}" for argument in task.get_arguments()}
         table = rows(section(DOCS / "commands.md", name))
         assert {row[0].strip("`").split(" ")[0].rstrip("`") for row in table} == options, name
+
+
+def keys(value: Any) -> Any:
+    """What a document is made of: the keys, at each depth, and those of the first item of a list."""
+    if isinstance(value, dict):
+        return {key: keys(one) for key, one in value.items()}
+    return [keys(value[0])] if isinstance(value, list) and value and isinstance(value[0], dict) else None
+
+
+JSON_ROOT = FUNCTION.replace("api", "clock") + FUNCTION
+JSON_COMMANDS = {
+    "bundle": "bundle --all --json",
+    "verify": "verify --json",
+    "lock": "lock --all --json",
+    "plan": "plan --json",
+    "cache": "cache --json",
+}
+
+
+@pytest.mark.parametrize("heading", JSON_COMMANDS)
+def test_json_has_the_keys_that_are_shown(
+    heading: str, tmp_path: Path, clean_environ: dict[str, str]
+) -> None:
+    """What is printed for a broken link by `bundle`, and otherwise where all is as it should be."""
+    (shown,) = _BLOCK.finditer(section(DOCS / "commands.md", heading))
+    for name in ("clock", "api"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "app.py").write_text("handler = print\n", encoding="utf-8")
+    if heading == "bundle":
+        (tmp_path / "clock" / "shared").symlink_to("../common")
+    (tmp_path / "bundles.toml").write_text(JSON_ROOT, encoding="utf-8")
+    if heading == "verify":
+        the_same_here("bundle --all", tmp_path, clean_environ)
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    within(tmp_path, clean_environ, shlex.split(JSON_COMMANDS[heading]), out, err)
+    assert keys(json.loads(out.buffer.getvalue())) == keys(json.loads(shown["text"]))
 
 
 # --- the blocks
