@@ -1,6 +1,5 @@
 """The tasks of this repository: bundling, and the chores of the project itself."""
 
-import json
 import os
 import shlex
 import sys
@@ -60,15 +59,6 @@ def docs(c: Context) -> None:
     _run(c, "sphinx", "-W", "docs", "docs/_build/html")
 
 
-@task
-def schema(_: Context) -> None:
-    """Write bundles.schema.json anew."""
-    from lambda_bundle.models import schema as current  # noqa: PLC0415 - `invoke --list` stays quick
-
-    text = json.dumps(current(), indent=2) + "\n"
-    (ROOT / "bundles.schema.json").write_text(text, encoding="utf-8", newline="\n")
-
-
 def _run(c: Context, module: str, *options: str) -> None:
     with c.cd(str(ROOT)):
         c.run(f"{PYTHON} -m {module} {shlex.join(options)}".strip(), echo=True)
@@ -77,6 +67,6 @@ def _run(c: Context, module: str, *options: str) -> None:
 # `from lambda_bundle.tasks import ns` alone would hide the tasks above: a collection named ns is all that
 # Invoke looks at. So this one begins as a copy of it.
 ns = Collection.from_module(lambda_bundle.tasks)
-chores: tuple[Any, ...] = (check, run_tests, docs, schema)
+chores: tuple[Any, ...] = (check, run_tests, docs)
 for chore in chores:
     ns.add_task(chore)

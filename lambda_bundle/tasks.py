@@ -454,4 +454,13 @@ def verify(  # noqa: PLR0917 - the command line's options
         raise Exit(code=code)
 
 
-ns = Collection(bundle, lock, verify, validate, plan, smoke, clean, cache)
+@task
+def schema(_: Context) -> None:
+    """Print the JSON schema of bundles.toml, for editors."""
+    with edge(as_json=True) as printer:
+        from lambda_bundle.models import schema as current  # noqa: PLC0415
+
+        printer.json(current())
+
+
+ns = Collection(bundle, lock, verify, validate, plan, smoke, clean, cache, schema)

@@ -250,7 +250,8 @@ def test_every_module_has_its_row_in_import_order() -> None:
 def test_every_option_is_described() -> None:
     for name, task in ns.tasks.items():
         options = {f"--{argument.name.rstrip('_').replace('_', '-')}" for argument in task.get_arguments()}
-        table = rows(section(DOCS / "commands.md", name))
+        described = section(DOCS / "commands.md", name)
+        table = rows(described) if options else []
         assert {row[0].strip("`").split(" ")[0].rstrip("`") for row in table} == options, name
 
 

@@ -19,7 +19,7 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def test_the_file_is_current() -> None:
-    assert schema() == SCHEMA, "run `invoke schema`"
+    assert schema() == SCHEMA, "run `invoke schema > bundles.schema.json`"
 
 
 def test_it_is_a_schema() -> None:
