@@ -7,12 +7,15 @@ https://docs.aws.amazon.com/lambda/latest/dg/python-package.html#python-package-
 
 from __future__ import annotations
 
+import errno
 import os
 import site
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
+from typing import Any, NoReturn
 
 LIBRARIES = "LAMBDA_RUNTIME_DIR"
 """Names the folder of awslambdaric and boto3."""
@@ -38,6 +41,8 @@ def main() -> None:
     chosen = "PYTHONPATH" in os.environ
     for name in ("setquit", "setcopyright", "sethelper"):  # what importing site does, without site-packages
         getattr(site, name)()
+    if "LD_PRELOAD" not in os.environ:  # otherwise the user may have brought semaphores that need no /dev/shm
+        _without_semaphores()
     before = [path for path in sys.path if path != str(here)]
     # As in the runtime: awslambdaric is there before the function's own folder is looked into.
     sys.path[:] = [libraries, *before]
@@ -55,6 +60,23 @@ def main() -> None:
         bootstrap._get_handler = lambda handler: _noting(resolve, handler, here)  # noqa: SLF001
     sys.argv[:] = [str(here / "bootstrap.py"), os.environ["_HANDLER"]]
     runtime.main([root, os.environ["_HANDLER"]])
+
+
+def _without_semaphores() -> None:
+    """Let what needs semaphores shared between processes fail as on Lambda, which has no /dev/shm.
+
+    There `Lock`, `Queue` and `Pool` of multiprocessing raise this; `Process` and `Pipe` work
+    (https://aws.amazon.com/blogs/compute/parallel-processing-in-python-with-aws-lambda/).
+    """
+    try:
+        native: Any = import_module("_multiprocessing")
+    except ImportError:  # this Python was built without it
+        return
+    native.SemLock = type("SemLock", (native.SemLock,), {"__new__": _not_there})
+
+
+def _not_there(*_: object, **__: object) -> NoReturn:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def _noting(resolve: object, handler: str, here: Path) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -245,6 +246,38 @@ def test_a_python_path_of_the_user_s_own_replaces_the_layers(bench: Bench) -> No
 def test_temporary_files_can_be_written(bench: Bench) -> None:
     asked = "__import__('tempfile').NamedTemporaryFile().write(b'x')"
     assert bench.ask(asked) == 1
+
+
+SEMAPHORES = """\
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+def handler(event, context):
+    here, there = multiprocessing.Pipe()
+    child = multiprocessing.Process(target=there.send, args=("by a pipe",))
+    child.start()
+    told = [here.recv()]
+    child.join()
+    for make in (multiprocessing.Lock, multiprocessing.Queue, multiprocessing.Pool, ProcessPoolExecutor):
+        try:
+            make()
+        except OSError as error:
+            told.append(str(error))
+    return told
+"""
+
+
+def test_there_is_no_shared_memory(bench: Bench) -> None:
+    """Unless the user has brought a library that stands in for it."""
+    root = write(bench.folder / "api", {"app.py": SEMAPHORES})
+    refused = f"[Errno {errno.ENOSYS}] {os.strerror(errno.ENOSYS)}"
+    response = bench.run(root, event={}).response
+    assert response is not None
+    assert json.loads(response) == ["by a pipe", *[refused] * 4]
+    terms = {"variables": {"LD_PRELOAD": ""}}
+    response = bench.run(root, event={}, terms=terms).response
+    assert response is not None
+    assert json.loads(response) == ["by a pipe"]
 
 
 def test_nothing_is_left_behind(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
