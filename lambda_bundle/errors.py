@@ -127,6 +127,7 @@ class Code(str, Enum):
     SELECTION_UNUSED = f"{PREFIX}SelectionUnused"
     SKIP_UNUSED = f"{PREFIX}SkipUnused"
     EXTRA_UNKNOWN = f"{PREFIX}ExtraUnknown"
+    YANKED = f"{PREFIX}Yanked"
 
     def __str__(self) -> str:
         return self.value

@@ -55,6 +55,7 @@ from lambda_bundle.pip_output import (
     failure,
     fetch_failure,
     telling,
+    yanked,
 )
 from lambda_bundle.pip_report import Report, chosen, lacking, unlisted
 from lambda_bundle.process import Completed
@@ -182,7 +183,10 @@ class Pip:
         document = json.loads((work.folder / "report.json").read_text(encoding="utf-8"))
         if document["environment"] != target.markers:
             raise _deaf(self._python, document["pip_version"])
-        return {canonicalize_name(item["metadata"]["name"]): item for item in document["install"]}
+        # The report says that something was withdrawn, and pip's messages why.
+        reasons = yanked(completed.output)
+        items = ((canonicalize_name(item["metadata"]["name"]), item) for item in document["install"])
+        return {name: {**item, "yanked_reason": reasons.get(name, "")} for name, item in items}
 
     def _unsolved(
         self,

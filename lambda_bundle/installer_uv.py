@@ -65,6 +65,8 @@ from lambda_bundle.uv_output import (
     newest_version,
     oldest_python,
     one_line,
+    without_warnings,
+    yanked,
 )
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
 
@@ -106,11 +108,11 @@ class Uv:
         pinned = {one.name for one in wanted.requirements}
         if not all(one.is_pinned and one.url is None for one in wanted.requirements):
             return None
-        _, found = self._compile(wanted, target, work, unfit, UV_OFFLINE="1")
+        completed, found = self._compile(wanted, target, work, unfit, UV_OFFLINE="1")
         if found is None or not all(one.name in pinned for one in found):
             return None
         wheels, misfits = pick(found, target, allowed)
-        return None if misfits else wheels
+        return None if misfits else _marked(wheels, completed)
 
     def _chosen(
         self,
@@ -127,7 +129,7 @@ class Uv:
                 raise self._diagnose(completed, wanted, target, work, unfit)
             wheels, misfits = pick(found, target, allowed)
             if not misfits:
-                return wheels
+                return _marked(wheels, completed)
             unfit = (*unfit, *misfits)
             if any(one.hashes for one in misfits):
                 raise no_fit(misfits, wanted, target)
@@ -288,7 +290,7 @@ class Uv:
             arguments = [*arguments, "--refresh"]
         completed = self._run(arguments, wanted, work, **environ)
         if completed.code:
-            return completed, None
+            return replace(completed, output=without_warnings(completed.output)), None
         return completed, tuple(candidates(work.folder / "pylock.toml", markers))
 
     def _diagnose(
@@ -336,6 +338,12 @@ class Uv:
         """The newest version that an index has, wheel or not: asking for a newer one makes uv tell."""
         completed, _ = self._list(f"{name}>=999999", wanted, work)
         return newest_version(name, completed.output)
+
+
+def _marked(wheels: Iterable[Wheel], completed: Completed) -> tuple[Wheel, ...]:
+    """The wheels, with what uv says of those that were withdrawn."""
+    reasons = yanked(completed.output)
+    return tuple(replace(wheel, yanked=reasons.get(wheel.name)) for wheel in wheels)
 
 
 def _check_hashes(

@@ -7,7 +7,7 @@ it runs carries `ONLY_BINARY`: nothing is ever built.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -249,6 +249,20 @@ def where_asked(name: str, wanted: Requirements) -> Where:
         if requirement.name == name:
             return requirement.where
     return next((one.where for one in wanted.candidates if one.name == name), Where())
+
+
+def withdrawn(wheels: Iterable[Wheel], wanted: Requirements) -> Iterator[Problem]:
+    """The warnings for what its index has yanked (PEP 592): it is taken where nothing else is asked for."""
+    for wheel in wheels:
+        if wheel.yanked is not None:
+            why = f": {wheel.yanked}" if wheel.yanked else ""
+            yield Problem(
+                code=Code.YANKED,
+                message=f"{wheel.name} {wheel.version} was withdrawn from its index{why}",
+                where=where_asked(wheel.name, wanted),
+                hint="require another version",
+                severity="warning",
+            )
 
 
 def refuse_misfits(wanted: Requirements, target: Target) -> None:

@@ -33,6 +33,8 @@ class Wheel:
     """None where the index gives no such hash."""
     hashes: tuple[str, ...] = ()
     """What a lock promises besides, as "sha512:…": each of them must be true."""
+    yanked: str | None = None
+    """Why the index has withdrawn it (PEP 592); empty where it gives no reason, None where it has not."""
 
     @property
     def platforms(self) -> frozenset[str]:

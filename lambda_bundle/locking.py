@@ -39,6 +39,8 @@ _UNFIT = frozenset(
     }
 )
 """What can go wrong because a lock holds on to versions that do not fit any more."""
+_OF_REQUIREMENTS = frozenset({Code.SKIP_UNUSED, Code.EXTRA_UNKNOWN, Code.YANKED})
+"""The warnings of a dependency set that are about what was asked for, and not about files."""
 
 
 def lock_one(run: Run, job: Job, stack: ExitStack, *, upgrade: bool) -> Locked:
@@ -173,7 +175,7 @@ class _Locker:
         found = self.run.store.dependencies(order)
         allowed = allowed_hashes(wanted)
         wheels = tuple(replace(wheel, hashes=promised(wheel, allowed)) for wheel in found.wheels)
-        told = (one for one in found.warnings if one.code in {Code.SKIP_UNUSED, Code.EXTRA_UNKNOWN})
+        told = (one for one in found.warnings if one.code in _OF_REQUIREMENTS)
         origins = found.local.origins
         built = {wheel.name: self.run.store.sdist_of(wheel) for wheel in wheels if wheel.name not in origins}
         sdists = {name: source for name, source in built.items() if source is not None}

@@ -58,6 +58,10 @@ PYTHONS = re.compile(
     r"Packages require a different Python.*\n"
     r"'(?P<python>[^']+)' \(required by (?P<name>\S+) (?P<version>\S+) "
 )
+_YANKED = re.compile(
+    r"yanked version: '(?P<name>[^']+)' candidate [^\n]*\nReason for being yanked: (?P<reason>[^\n]*)"
+)
+_NO_REASON = "<none given>"
 _WHEEL = re.compile(r"[^\s/\"']+\.whl\b")
 _TRACEBACK = re.compile(
     r"^(?:ERROR: Exception:\n)?Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*", re.MULTILINE
@@ -91,6 +95,12 @@ def blamed(output: str, wanted: Requirements) -> Iterator[Declared]:
                 declared = Declared(asked)
                 if canonicalize_name(declared.name) == canonicalize_name(name):
                     yield declared
+
+
+def yanked(output: str) -> dict[str, str]:
+    """Why an index has withdrawn what was chosen, or nothing, by normalized name."""
+    found = {canonicalize_name(one["name"]): one["reason"].strip() for one in _YANKED.finditer(output)}
+    return {name: "" if reason == _NO_REASON else reason for name, reason in found.items()}
 
 
 class Links:

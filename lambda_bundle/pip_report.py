@@ -91,4 +91,5 @@ def _wheel(name: str, item: Mapping[str, Any], direct: str | None) -> Wheel:
         filename=wheel_file(url),
         url=url,
         sha256=hashes.get("sha256"),
+        yanked=item.get("yanked_reason", "") if item.get("is_yanked") else None,
     )

@@ -26,7 +26,7 @@ from lambda_bundle.copies import Run
 from lambda_bundle.deflation import compressor
 from lambda_bundle.errors import BundleError, Problem
 from lambda_bundle.installed import Distribution
-from lambda_bundle.installers import Asked, Wheelless, no_fit, where_asked
+from lambda_bundle.installers import Asked, Wheelless, no_fit, where_asked, withdrawn
 from lambda_bundle.lock import Release, Source, Unfit, Wheel
 from lambda_bundle.members import Item, Pack, open_pack
 from lambda_bundle.needs import kept, skip_unused, unknown_extras
@@ -114,10 +114,10 @@ class Store:
             )
         except BundleError as error:
             raise _relocate(error, asked, wanted) from None
-        unknown = tuple(unknown_extras(found.distributions, wanted))
-        if local == NOTHING_LOCAL and not unknown:
+        told = (*unknown_extras(found.distributions, wanted), *withdrawn(found.wheels, wanted))
+        if local == NOTHING_LOCAL and not told:
             return found
-        return replace(found, local=local, warnings=(*found.warnings, *unknown))
+        return replace(found, local=local, warnings=(*found.warnings, *told))
 
     def sdist_of(self, wheel: Wheel) -> Source | None:
         """The source distribution that a wheel was built of; None for what nothing was built for."""

@@ -70,7 +70,7 @@ def _compile(options: Options) -> list[str]:
         *("pip", "compile", "requirements.in", *(["pyproject.toml"] if options.pins else [])),
         *("--constraints", "constraints.txt"),
         *("--format", "pylock.toml", "--output-file", "pylock.toml", "--no-header", "--no-annotate"),
-        *_common(),
+        *_plain(),  # its warnings say what was yanked
         *(["--prerelease", "allow"] if options.pre else []),
         *_insecure(options),
     ]
@@ -114,10 +114,14 @@ def fetch_arguments(name: str, into: Path, *, options: Options) -> list[str]:
 
 
 def _common() -> list[str]:
+    return [*_plain(), "--quiet"]
+
+
+def _plain() -> list[str]:
     # uv needs some interpreter, any will do, and would download one of the target's version otherwise.
     return [
         *("--python", sys.executable, "--no-python-downloads"),
-        *(*ONLY_BINARY, "--no-progress", "--color", "never", "--quiet"),
+        *(*ONLY_BINARY, "--no-progress", "--color", "never"),
     ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from lambda_bundle.errors import BundleError, Where
@@ -50,6 +51,7 @@ NO_SUCH_VERSION = re.compile(
     + r"(?P<asked>[<>=!~]\S+)"
 )
 """A package of which only other versions are there; groups `name` and `asked`."""
+_YANKED = re.compile(rf'`{_PACKAGE}==[^`]+` is yanked(?: \(reason: "(?P<reason>.*)"\))?')
 
 
 def one_line(output: str) -> str:
@@ -121,6 +123,16 @@ def failure(completed: Completed, wanted: Requirements) -> BundleError:
     if _UNREACHABLE.search(output) or ODD_ANSWER.search(output):
         return unreachable(output)
     return completed.failure("uv")
+
+
+def without_warnings(output: str) -> str:
+    """What uv says of a failure, and nothing else."""
+    return "".join(one for one in output.splitlines(keepends=True) if not one.startswith("warning: "))
+
+
+def yanked(output: str) -> dict[str, str]:
+    """What was chosen although its index has withdrawn it: the reason, or nothing, by normalized name."""
+    return {canonicalize_name(one["name"]): one["reason"] or "" for one in _YANKED.finditer(output)}
 
 
 def candidates(path: Path, markers: Mapping[str, str] | None) -> Iterator[Candidates]:

@@ -41,6 +41,8 @@ class Index:
     """Seconds for which pages are good; 0: nothing is said of that."""
     lasting: bool = True
     """Whether it says that files never change."""
+    yanked: Mapping[str, str] = field(default_factory=dict)
+    """Why files were withdrawn, or "", by their names."""
     delay: float = 0.0
     """Seconds that a file takes."""
     page: tuple[str, bytes] | None = None
@@ -83,7 +85,10 @@ class Index:
                 true = hashlib.sha256(file.read_bytes()).hexdigest()
                 promise = self.promised.get(file.name, true)
                 fragment = f"#sha256={promise}" if promise else ""
-                yield f'<a href="/files/{file.name}{fragment}"{_attributes(file)}>{file.name}</a>'
+                said = _attributes(file)
+                if file.name in self.yanked:
+                    said += f' data-yanked="{html.escape(self.yanked[file.name])}"'
+                yield f'<a href="/files/{file.name}{fragment}"{said}>{file.name}</a>'
 
 
 class _Server(ThreadingHTTPServer):

@@ -6,14 +6,18 @@ import csv
 import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from loopback import Index, serving
 from wheelhouse import Wheelhouse, elf, sha256
 from workbench import BACKENDS, Workbench, tree
 
 from lambda_bundle import bundle, load, plan
+from lambda_bundle.cache import Cache
 from lambda_bundle.errors import Code, Problem, Where
+from lambda_bundle.store import Store
 from lambda_bundle.targets import Target
 
 both = pytest.mark.parametrize("backend", BACKENDS)
@@ -285,6 +289,35 @@ def test_extra_that_a_package_does_not_have(backend: str, wheelhouse: Wheelhouse
         (Code.EXTRA_UNKNOWN, "warning", "lib 2.0 has no extra none", 2, "there are socks, use-chardet"),
         (Code.EXTRA_UNKNOWN, "warning", "bare 1.0 has no extra x", 3, "there are none"),
     ]
+
+
+@both
+def test_what_an_index_has_withdrawn(backend: str, bench: Workbench) -> None:
+    """It is taken where nothing else is asked for (PEP 592), and told, from the cache too."""
+    house = Wheelhouse(bench.folder / "served")
+    house.folder.mkdir()
+    house.wheel("a", "1.0", requires=["b"])
+    yanked = {house.wheel("a", "2.0").name: "", house.wheel("b", "1.0").name: 'it says "no"'}
+    house.wheel("free", "1.0")
+    yanked[house.wheel("free", "2.0").name] = "nobody asks for it"
+    del bench.environ["PIP_NO_INDEX"]
+    with serving(Index(folder=house.folder, yanked=yanked)) as host:
+        text = f"--index-url http://{host}/simple\na==1.0\nb==1.0\nfree\n"
+        with ThreadPoolExecutor(1) as pool:
+            cache = Cache(bench.folder / "cache")
+            orders = [bench.order(bench.requirements(text, PY313), PY313, backend) for _ in "ab"]
+            told = [Store(cache, pool).dependencies(order) for order in orders]
+        (alone,) = bench.dependencies(backend, text.replace("a==1.0\nb==1.0", "a==2.0"), PY313).warnings
+    assert [(wheel.name, wheel.version) for wheel in told[0].wheels] == [
+        ("a", "1.0"),
+        ("b", "1.0"),
+        ("free", "1.0"),
+    ]
+    assert told[0].warnings == told[1].warnings
+    (problem,) = told[0].warnings
+    assert (problem.code, problem.severity, problem.where.line) == (Code.YANKED, "warning", 3)
+    assert problem.message == 'b 1.0 was withdrawn from its index: it says "no"'
+    assert alone.message == "a 2.0 was withdrawn from its index"
 
 
 # --- which version

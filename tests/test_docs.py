@@ -426,6 +426,8 @@ class Example:
     files: Mapping[str, str] = field(default_factory=dict)
     wheels: Callable[[Wheelhouse], object] | None = None
     """Writes what both backends find."""
+    yanked: Mapping[str, str] = field(default_factory=dict)
+    """What the index has withdrawn of it."""
     prepare: Callable[[Path], object] | None = None
     """Does to the repository what a text file cannot."""
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -800,6 +802,12 @@ EXAMPLES = {
             "requests", "2.32.5", extras=["security", "socks", "use_chardet_on_py3"]
         ),
     ),
+    Code.YANKED: Example(
+        requirements="requests==2.32.0",
+        wheels=lambda house: house.wheel("requests", "2.32.0"),
+        yanked={"requests-2.32.0-py3-none-any.whl": "conflicts with the mitigation of CVE-2024-35195"},
+        environ={"UV_DEFAULT_INDEX": "http://user:password@LOOPBACK/simple", "UV_FIND_LINKS": ""},
+    ),
     Code.OVERRIDE_UNUSED: Example(toml=FUNCTION + '[[overrides]]\nselect = ["svc-*"]\nbackend = "pip"\n'),
 }
 
@@ -845,7 +853,8 @@ def test_the_example_of_a_code(
             write(where)  # type: ignore[arg-type]
     for name in set(os.environ) - set(environ):
         monkeypatch.delenv(name)
-    with serving(Index(folder=wheelhouse.folder, credentials="user:password")) as address:
+    index = Index(folder=wheelhouse.folder, credentials="user:password", yanked=example.yanked)
+    with serving(index) as address:
         for name, value in {**environ, "UV_CACHE_DIR": str(uv_cache)}.items():
             monkeypatch.setenv(name, value)
         for name, value in example.environ.items():
