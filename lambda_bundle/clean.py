@@ -10,7 +10,7 @@ from lambda_bundle import manifest
 from lambda_bundle.archive import remove
 from lambda_bundle.entries import MANIFEST, artifact_name
 from lambda_bundle.errors import BundleError, Code, Problem, Where
-from lambda_bundle.working import WORK_PREFIX, is_at_work
+from lambda_bundle.working import is_at_work
 
 
 def sweep(output: Path, names: Iterable[str], left: Iterable[Path] = ()) -> tuple[Path, ...]:
@@ -24,7 +24,7 @@ def sweep(output: Path, names: Iterable[str], left: Iterable[Path] = ()) -> tupl
     """
     if not output.is_dir():
         return ()
-    working = [*output.glob(f"{WORK_PREFIX}*")]
+    working = [*output.glob(f"{manifest.PASSING}*")]
     if any(is_at_work(path) for path in working if path.is_dir() and not path.is_symlink()):
         raise _busy(output)
     try:

@@ -24,6 +24,8 @@ from lambda_bundle.lock import Wheel
 from lambda_bundle.result import Artifact, Result
 
 VERSION = 1
+PASSING = ".lambda-bundle-"
+"""How all begins that is in an output folder while a run goes on; `clean` removes what killed runs have left."""
 _LOCK_FOLDERS = 10
 """How many names are tried for the folder with a user's locks."""
 _NO_NAMES = frozenset({"", ".", ".."})
@@ -179,7 +181,7 @@ def _rows(document: Any) -> Mapping[str, Any]:
 
 def _write(output: Path, rows: Mapping[str, Any]) -> None:
     text = json.dumps({"version": VERSION, "artifacts": dict(rows)}, indent=2, ensure_ascii=False) + "\n"
-    temporary = output / f".lambda-bundle-{MANIFEST}"  # `clean` knows what begins like this
+    temporary = output / f"{PASSING}{MANIFEST}"
     temporary.write_text(text, encoding="utf-8", newline="\n")
     temporary.replace(output / MANIFEST)
 

@@ -28,7 +28,7 @@ from lambda_bundle.shared import Output, Run
 from lambda_bundle.store import Store
 from lambda_bundle.variables import rooted
 from lambda_bundle.verdicts import Verdicts
-from lambda_bundle.working import WORK_PREFIX, beside_artifacts, private_folder
+from lambda_bundle.working import beside_artifacts, private_folder
 
 _R = TypeVar("_R", Result, Locked)
 _FETCHING = 4
@@ -148,7 +148,7 @@ def _open(
     workers = workers or cpus()
     with ExitStack() as stack:
         cache = Cache.of(environ)
-        scratch = private_folder(stack, prefix=WORK_PREFIX.removeprefix("."))
+        scratch = private_folder(stack, prefix=manifest.PASSING.removeprefix("."))
         folders = {output: beside_artifacts(stack, output) if publishing else scratch for output in outputs}
         processes = stack.enter_context(closing(Processes(children, environ, scratch, workers)))
         building = ThreadPoolExecutor(fetchers)

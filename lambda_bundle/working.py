@@ -8,8 +8,6 @@ from pathlib import Path
 
 from lambda_bundle import manifest
 
-WORK_PREFIX = ".lambda-bundle-"
-"""How those begin that are inside an output folder."""
 _LOCK = ".lock"
 """The file in such a folder that is locked as long as its run goes on."""
 
@@ -29,7 +27,7 @@ def beside_artifacts(stack: ExitStack, output: Path) -> Path:
 
     try:
         output.mkdir(parents=True, exist_ok=True)
-        folder = private_folder(stack, prefix=WORK_PREFIX, parent=output)
+        folder = private_folder(stack, prefix=manifest.PASSING, parent=output)
         lock = FileLock(folder / _LOCK)
         lock.acquire()
         stack.callback(lock.release)

@@ -10,7 +10,7 @@ from lambda_bundle import manifest
 from lambda_bundle.clean import sweep
 from lambda_bundle.entries import MANIFEST
 from lambda_bundle.errors import BundleError, Code
-from lambda_bundle.working import WORK_PREFIX, beside_artifacts
+from lambda_bundle.working import beside_artifacts
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def swept(output: Path, *names: str) -> list[str]:
 
 
 def test_everything_that_is_ours_goes_and_the_folder_with_it(output: Path) -> None:
-    (output / f"{WORK_PREFIX}abc").mkdir()
-    (output / f"{WORK_PREFIX}abc" / "x").touch()
-    removed = sorted([f"{WORK_PREFIX}abc", "api.zip", "common", "manifest.json"])
+    (output / f"{manifest.PASSING}abc").mkdir()
+    (output / f"{manifest.PASSING}abc" / "x").touch()
+    removed = sorted([f"{manifest.PASSING}abc", "api.zip", "common", "manifest.json"])
     assert swept(output, "api", "common") == removed
     assert not output.exists()
     assert swept(output, "api", "common") == []
@@ -85,7 +85,7 @@ def test_a_folder_that_is_a_link_is_emptied(output: Path, tmp_path: Path) -> Non
 
 
 def test_a_run_that_goes_on_is_not_disturbed(output: Path) -> None:
-    (output / f"{WORK_PREFIX}{MANIFEST}").touch()
+    (output / f"{manifest.PASSING}{MANIFEST}").touch()
     with ExitStack() as stack:
         folder = beside_artifacts(stack, output)
         with pytest.raises(BundleError) as caught:
