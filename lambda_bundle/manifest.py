@@ -25,7 +25,7 @@ from lambda_bundle.result import Artifact, Result
 
 VERSION = 1
 PASSING = ".lambda-bundle-"
-"""How all begins that is in an output folder while a run goes on; `clean` removes what killed runs have left."""
+"""How all begins that is in an output folder only while a run goes on; `clean` removes what is left of it."""
 _LOCK_FOLDERS = 10
 """How many names are tried for the folder with a user's locks."""
 _NO_NAMES = frozenset({"", ".", ".."})
