@@ -108,10 +108,7 @@ class Job:
         With several runtimes each has its own folder; a runtime looks into its own and into python/
         (https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html).
         """
-        if not self.further:
-            return ""
-        major, minor = target.version
-        return f"lib/python{major}.{minor}/site-packages/"
+        return target.site if self.further else ""
 
     def serving(self, target: Target) -> Target:
         """The target of a layer for the runtime of a function's target."""

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from lambda_bundle import bootstrap
 from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.targets import Target
 
 _ELF = b"\x7fELF"
 
@@ -37,7 +38,7 @@ class Sandbox:
 
     root: Path
     compiled: str | None
-    """A file that is compiled for one machine, if there is any."""
+    """A file that is compiled for one machine, if there is any that the target may load."""
     before: dict[str, tuple[int, int]]
     """Size and time of each file, when all was unpacked."""
 
@@ -78,7 +79,7 @@ class Sandbox:
 
     @classmethod
     @contextmanager
-    def of(cls, artifact: Path, layers: Sequence[Path], parent: Path) -> Iterator[Sandbox]:
+    def of(cls, artifact: Path, layers: Sequence[Path], target: Target, parent: Path) -> Iterator[Sandbox]:
         """Unpack a zip or a folder, and layers, below a folder; it is gone when the context is left.
 
         Raises `BundleError` for one that is not there, or no zip.
@@ -92,7 +93,16 @@ class Sandbox:
             for layer in layers:
                 unpack(layer, opt)
             shutil.copyfile(bootstrap.__file__, runtime / "bootstrap.py")
-            compiled = next(chain(_compiled(task, "/var/task"), _compiled(opt, "/opt")), None)
+            files = chain(_compiled(task, "/var/task/"), _compiled(opt, "/opt/"))
+            passed = "/opt/python/"
+            compiled = next(
+                (
+                    one
+                    for one in files
+                    if not one.startswith(passed) or not target.passes_over(one[len(passed) :])
+                ),
+                None,
+            )
             for folder in (task, opt):
                 _protect(folder)
             yield cls(root=root, compiled=compiled, before=_files(root))
@@ -154,7 +164,7 @@ def _compiled(folder: Path, name: str) -> Iterator[str]:
         if entry.is_file(follow_symlinks=False):
             with Path(entry.path).open("rb") as file:
                 if file.read(len(_ELF)) == _ELF:
-                    yield f"{name}/{Path(entry.path).relative_to(folder).as_posix()}"
+                    yield f"{name}{Path(entry.path).relative_to(folder).as_posix()}"
 
 
 def _files(root: Path) -> dict[str, tuple[int, int]]:

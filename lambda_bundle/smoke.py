@@ -137,7 +137,7 @@ def _one(run: _Run, subject: Subject) -> Trial:
     if subject.problems:
         return Trial(subject=subject, status="failed", problems=subject.problems)
     try:
-        with Sandbox.of(subject.artifact, subject.layers, run.folder) as sandbox:
+        with Sandbox.of(subject.artifact, subject.layers, subject.target, run.folder) as sandbox:
             interpreter = _choose(run.interpreters, subject.target, sandbox.compiled)
             if isinstance(interpreter, Problem):
                 return _not_run(subject, interpreter)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Arch = str
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 """AWS's word for an architecture, and the one of wheels, markers and ELF tools."""
+_SITE = re.compile(r"lib/python\d+\.\d+/site-packages/")
 UNZIPPED_LIMIT = 262_144_000
 """Bytes that Lambda accepts unzipped, layers included
 (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
@@ -182,6 +183,18 @@ class Target:
     def abi(self) -> str:
         """CPython's ABI tag: cp313, and cp37m for Python 3.7 (PEP 425's m flag went away with 3.8)."""
         return f"cp{self.version[0]}{self.version[1]}" + ("m" if self.version < (3, 8) else "")
+
+    @property
+    def site(self) -> str:
+        """The folder of a layer, below python/, that this version of Python alone looks into.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
+        """
+        return f"lib/python{self.version[0]}.{self.version[1]}/site-packages/"
+
+    def passes_over(self, path: str) -> bool:
+        """Whether a path of a layer, below python/, is in the folder of another version of Python."""
+        return _SITE.match(path) is not None and not path.startswith(self.site)
 
     @cached_property
     def given(self) -> tuple[PlatformTag, ...]:

@@ -20,7 +20,7 @@ from lambda_bundle.installed import Distribution, read
 from lambda_bundle.reading import read_one
 from lambda_bundle.stage import folders_of
 from lambda_bundle.targets import UNZIPPED_LIMIT, Target
-from lambda_bundle.verify import Content, Part, Subject, site
+from lambda_bundle.verify import Content, Part, Subject
 
 _LAYER_PREFIX = "python/"
 _LAYER_FOLDERS = frozenset({"python", "lib", "bin", "include", "extensions", "share", "etc"})
@@ -196,7 +196,7 @@ def judged(
     own = {
         path: file
         for path, file in files.items()
-        if content.owner(path) is None and ".dist-info/" not in path
+        if content.owner(path) is None and ".dist-info/" not in path and not target.passes_over(path)
     }
     problems = [
         *artifact.problems,
@@ -223,7 +223,7 @@ def _placed(artifact: Artifact, *, is_layer: bool) -> dict[str, Path]:
 def _content(files: Mapping[str, Path], target: Target) -> Content:
     found: dict[str, Distribution] = {}
     owners: dict[str, str] = {}
-    for root in ("", site(target)):
+    for root in ("", target.site):
         for one in _distributions(files, root):
             found.setdefault(one.name, one)
             owners |= {f"{root}{path}": f"{one.name} {one.version}" for path in one.files}
@@ -231,7 +231,9 @@ def _content(files: Mapping[str, Path], target: Target) -> Content:
         files=files.keys(),
         folders=folders_of(files).keys(),
         names=tuple(hygiene.names(files)),
-        binaries=binaries.inspect(files),
+        binaries=binaries.inspect(
+            {path: file for path, file in files.items() if not target.passes_over(path)}
+        ),
         distributions=tuple(found.values()),
     )
     return Content(

@@ -175,15 +175,9 @@ def _problems(subject: Subject, desk: Desk) -> Iterator[Problem]:
     yield from hygiene.secrets(subject.own)
 
 
-def site(target: Target) -> str:
-    """The folder of a layer that only one version of Python looks into."""
-    major, minor = target.version
-    return f"lib/python{major}.{minor}/site-packages/"
-
-
 def _roots(content: Content, target: Target) -> tuple[Root, ...]:
     """Where Python looks: in layers, the folder of the version comes before python/ itself."""
-    root, versioned = Root(content.files, content.folders), site(target)
+    root, versioned = Root(content.files, content.folders), target.site
     if versioned.rstrip("/") in content.folders:
         return (Root(content.files, content.folders, prefix=versioned), root)
     return (root,)
@@ -224,7 +218,7 @@ def subject(contents: Contents, target: Target, shelf: Shelf) -> Subject:
         own={
             path: file
             for path, file in contents.own.items()
-            if not any(share.brought(path) for share in contents.shares)
+            if not any(share.brought(path) for share in contents.shares) and not target.passes_over(path)
         },
         layers=tuple(_content(layer, target, shelf) for layer in contents.layers),
         skipped=frozenset(map(canonicalize_name, contents.job.selection.skip)),

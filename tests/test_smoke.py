@@ -490,6 +490,18 @@ def test_what_is_compiled_for_another_architecture_is_not_run(bench: Bench, wher
     assert bench.run(root, layers=layers).status == "passed"
 
 
+def test_what_is_compiled_for_another_version_is_not_loaded(bench: Bench) -> None:
+    root = write(bench.folder / "api", {"app.py": "import x\ndef handler(event, context): return x.y\n"})
+    layer: dict[str, str | bytes] = {
+        "python/x.py": "y = 1\n",
+        "python/lib/python3.99/site-packages/x.so": b"\x7fELF" + bytes(60),
+    }
+    trial = bench.run(
+        root, event={}, target=Target(HERE, OTHER), layers=[pack(bench.folder / "l.zip", layer)]
+    )
+    assert (trial.status, trial.response) == ("passed", "1")
+
+
 def test_without_an_interpreter_nothing_is_run(bench: Bench) -> None:
     root = write(bench.folder / "api", {"app.py": "open('ran', 'w')\n"})
     other = next(name for name in RUNTIMES if name != HERE)

@@ -16,6 +16,7 @@ from workbench import uv_and_at_length_pip
 from workshop import Workshop
 
 from lambda_bundle import BundleError, Code, Problem, bundle, load, plan
+from lambda_bundle.inspection import declared, inspect
 from lambda_bundle.process import Children
 from lambda_bundle.processes import Processes
 from lambda_bundle.reading import Desk, readings
@@ -317,6 +318,45 @@ def test_files(workshop: Workshop, path: str, content: str, severity: str | None
 
 
 # --- the command
+
+
+def test_a_layer_for_several_runtimes_is_judged_for_each(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    """What is for one of them is no business of the others, with a function and alone."""
+    for minor in (12, 13):
+        files: dict[str, str | bytes] = {
+            "fast/__init__.py": "from fast import _core, only\n",
+            "fast/only.py": "type Number = int\n",
+            f"fast/_core.cpython-3{minor}-aarch64-linux-gnu.so": Elf(machine="aarch64").write(),
+        }
+        wheelhouse.wheel("fast", tag=f"cp3{minor}-cp3{minor}-manylinux_2_17_aarch64", files=files)
+    workshop.write({"layer/requirements.txt": "fast\n", "src/app.py": f"import fast\n{HANDLER}"})
+    site = "lib/python3.13/site-packages"
+    workshop.write({f"layer/{site}/mine.py": "import nowhere\n"})
+    layer = {"entry": "layer", "runtimes": ["python3.12", "python3.13"]}
+    workshop.declare({"api": {"layers": ["common"], "runtime": "python3.12"}}, {"common": layer})
+    results = workshop.bundle()
+    assert {name: codes(one.problems) for name, one in results.items()} == {
+        "api": [],
+        "common": [("warning", "ImportMissing")],
+    }
+    jobs = plan(load(workshop.root / "bundles.toml"))
+    expected: dict[tuple[str, str], list[tuple[str, str]]] = {
+        ("api", "python3.12"): [],
+        ("common", "python3.12"): [],
+        ("common", "python3.13"): [("warning", "ImportMissing")],
+    }
+
+    def told() -> dict[tuple[str, str], list[tuple[str, str]]]:
+        verdicts = inspect(declared(jobs), strict=False, environ=workshop.environ)
+        return {(one.case.name, one.case.target.runtime): codes(one.problems) for one in verdicts}
+
+    assert told() == expected
+    with zipfile.ZipFile(workshop.output / "common.zip", "a") as archive:
+        info = zipfile.ZipInfo(f"python/{site}/fast/_more.cpython-313-x86_64-linux-gnu.so")
+        info.external_attr = 0o644 << 16
+        archive.writestr(info, Elf().write())
+    expected["common", "python3.13"].append(("error", "ExtensionMisfit"))
+    assert told() == expected
 
 
 @pytest.fixture
