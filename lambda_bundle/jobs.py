@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -15,10 +15,13 @@ from lambda_bundle.config import Config
 from lambda_bundle.entries import Entry, Packaging, artifact_name
 from lambda_bundle.errors import BundleError, Code, Ignore, Problem, Where, did_you_mean
 from lambda_bundle.indexes import NO_INDEX, Index
+from lambda_bundle.positions import KeyPath
 from lambda_bundle.targets import RUNTIMES, Target, lifecycle, newest
 
 Format = Literal["zip", "dir"]
 DEFAULT_OUTPUT = "dist"
+_NAMES = 10
+"""How many entries are named where something holds for many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,15 +135,15 @@ def plan(
     chosen = _select(config, list(only))
     folder = config.root / DEFAULT_OUTPUT if output is None else output.resolve()
     _check_output(config, folder)
-    day = today or date.today()  # noqa: DTZ011
+    states = _states(config, today or date.today())  # noqa: DTZ011
     jobs = {
-        entry.name: _job(config, entry, folder, format, day)
+        entry.name: _job(config, entry, folder, format, states)
         for entry in config.entries
         if entry.kind == "layers"
     }
     return tuple(
         jobs.get(entry.name)
-        or _job(config, entry, folder, format, day, layers=tuple(jobs[name] for name in entry.layers))
+        or _job(config, entry, folder, format, states, layers=tuple(jobs[name] for name in entry.layers))
         for entry in chosen
     )
 
@@ -200,12 +203,12 @@ def _job(
     entry: Entry,
     output: Path,
     form: Format | None,
-    today: date,
+    states: Mapping[KeyPath, str],
     *,
     layers: tuple[Job, ...] = (),
 ) -> Job:
     targets = [_target(runtime, entry.arch, entry.tags) for runtime in entry.runtimes]
-    found = dict.fromkeys(one for target in targets for one in _warnings(config, entry, target, today))
+    found = dict.fromkeys(one for target in targets for one in _warnings(config, entry, target, states))
     ignore = [
         replace(one, used=any(one.silences(warning) for warning in found)) for one in _ignored(config, entry)
     ]
@@ -254,13 +257,31 @@ def _ignored(config: Config, entry: Entry) -> Iterator[Ignore]:
         yield Ignore.parse(text, where=config.places[place], own=place[: len(entry.place)] == entry.place)
 
 
-def _warnings(config: Config, entry: Entry, target: Target, today: date) -> Iterator[Problem]:
-    state = lifecycle(target.runtime, today)
-    if state is not None:
+def _states(config: Config, today: date) -> dict[KeyPath, str]:
+    """What AWS says of deprecated runtimes, by the places where they are written."""
+    told: dict[KeyPath, str] = {}
+    names: dict[KeyPath, list[str]] = {}
+    for entry in config.entries:
+        for runtime in entry.runtimes:
+            state = lifecycle(runtime, today)
+            if state is not None:
+                place = entry.runtime_place(runtime)
+                told[place] = str(state)
+                if place[: len(entry.place)] != entry.place:  # it holds for several
+                    names.setdefault(place, []).append(entry.name)
+    for place, those in names.items():
+        more = f" and {len(those) - _NAMES} more" if len(those) > _NAMES else ""
+        told[place] += f"; it is that of {', '.join(those[:_NAMES])}{more}"
+    return told
+
+
+def _warnings(
+    config: Config, entry: Entry, target: Target, states: Mapping[KeyPath, str]
+) -> Iterator[Problem]:
+    place = entry.runtime_place(target.runtime)
+    if place in states:
         hint = f"move to a newer runtime; the newest is {newest()}"
-        yield _warning(
-            Code.DEPRECATED_RUNTIME, str(state), config.places[entry.runtime_place(target.runtime)], hint
-        )
+        yield _warning(Code.DEPRECATED_RUNTIME, states[place], config.places[place], hint)
     if not entry.tags:
         return
     where = config.places[entry.written["tags"]]

@@ -43,9 +43,8 @@ class Runtime:
     """The minor version of glibc 2."""
     archs: tuple[Arch, ...]
     deprecated: date
-    create_blocked: date | None
-    """None: in the past, and AWS's table no longer says when."""
-    update_blocked: date | None
+    create_blocked: date
+    update_blocked: date
 
     @property
     def version(self) -> tuple[int, int]:
@@ -62,15 +61,11 @@ _ROWS: tuple[tuple[str, int, tuple[str, int], tuple[Arch, ...], str, str, str], 
     ("python3.13", 0, _AL2023, _BOTH, "2029-06-30", "2029-07-31", "2029-08-31"),
     ("python3.12", 7, _AL2023, _BOTH, "2028-10-31", "2028-11-30", "2029-01-10"),
     ("python3.11", 10, _AL2, _BOTH, "2027-06-30", "2027-07-31", "2027-08-31"),
-    ("python3.10", 15, _AL2, _BOTH, "2026-10-31", "2026-11-30", "2027-01-15"),
-    ("python3.9", 20, _AL2, _BOTH, "2025-12-15", "2026-02-03", "2026-03-09"),
-    ("python3.8", 20, _AL2, _BOTH, "2024-10-14", "2025-02-28", "2025-03-31"),
-    ("python3.7", 16, _AL1, ("x86_64",), "2023-12-04", "", ""),
+    ("python3.10", 15, _AL2, _BOTH, "2026-10-31", "2027-02-01", "2027-03-03"),
+    ("python3.9", 20, _AL2, _BOTH, "2025-12-15", "2027-02-01", "2027-03-03"),
+    ("python3.8", 20, _AL2, _BOTH, "2024-10-14", "2027-02-01", "2027-03-03"),
+    ("python3.7", 16, _AL1, ("x86_64",), "2023-12-04", "2024-01-09", "2027-03-03"),
 )
-
-
-def _date(text: str) -> date | None:
-    return date.fromisoformat(text) if text else None
 
 
 RUNTIMES = {
@@ -81,8 +76,8 @@ RUNTIMES = {
         glibc=glibc,
         archs=archs,
         deprecated=date.fromisoformat(deprecated),
-        create_blocked=_date(create),
-        update_blocked=_date(update),
+        create_blocked=date.fromisoformat(create),
+        update_blocked=date.fromisoformat(update),
     )
     for name, patch, (system, glibc), archs, deprecated, create, update in _ROWS
 }
@@ -266,8 +261,7 @@ class Lifecycle:
             ("creating functions", self.create_blocked, row.create_blocked),
             ("updating them", self.update_blocked, row.update_blocked),
         ):
-            when = "" if day is None else f" since {day}" if blocked else f" from {day} on"
-            said += f"; {what} is blocked{when}"
+            said += f"; {what} {f'has been blocked since {day}' if blocked else f'is blocked from {day} on'}"
         return said
 
 
@@ -278,8 +272,8 @@ def lifecycle(runtime: str, today: date) -> Lifecycle | None:
         return None
     return Lifecycle(
         row,
-        update_blocked=row.update_blocked is None or today >= row.update_blocked,
-        create_blocked=row.create_blocked is None or today >= row.create_blocked,
+        update_blocked=today >= row.update_blocked,
+        create_blocked=today >= row.create_blocked,
     )
 
 

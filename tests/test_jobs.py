@@ -197,26 +197,34 @@ def test_a_deprecated_runtime_is_told_from_its_day_on(root: Path, runtime: str) 
     assert warning.hint == "move to a newer runtime; the newest is python3.14"
 
 
+def test_whose_runtime_is_deprecated_is_told(root: Path) -> None:
+    """Where it is written for several, at most ten are named."""
+    day = RUNTIMES["python3.9"].deprecated
+    text = "".join(f"[layers.n{number:02}]\n{ENTRY}" for number in range(12))
+    several = plan(loaded(root, text, runtime="python3.9"), today=day)
+    ((told,),) = {job.warnings for job in several}
+    assert told.message.endswith(
+        "; it is that of n00, n01, n02, n03, n04, n05, n06, n07, n08, n09 and 2 more"
+    )
+    two = f'[layers.a]\n{ENTRY}[layers.b]\n{ENTRY}runtime = "python3.9"\n[layers.c]\n{ENTRY}'
+    warnings = [
+        one for job in plan(loaded(root, two, runtime="python3.8"), today=day) for one in job.warnings
+    ]
+    assert [one.message.partition("; it is that")[2] for one in warnings] == [" of a, c", "", " of a, c"]
+
+
 @pytest.mark.parametrize(
-    ("today", "said"),
+    ("today", "created", "updated"),
     [
-        (
-            date(2026, 11, 22),
-            "creating functions is blocked from 2026-11-30 on; updating them is blocked from 2027-01-15 on",
-        ),
-        (
-            date(2026, 12, 1),
-            "creating functions is blocked since 2026-11-30; updating them is blocked from 2027-01-15 on",
-        ),
-        (
-            date(2027, 2, 1),
-            "creating functions is blocked since 2026-11-30; updating them is blocked since 2027-01-15",
-        ),
+        (date(2026, 11, 22), "is blocked from 2027-02-01 on", "is blocked from 2027-03-03 on"),
+        (date(2027, 2, 1), "has been blocked since 2027-02-01", "is blocked from 2027-03-03 on"),
+        (date(2027, 4, 1), "has been blocked since 2027-02-01", "has been blocked since 2027-03-03"),
     ],
 )
-def test_what_deprecation_blocks(root: Path, today: date, said: str) -> None:
-    config = loaded(root, f"[layers.a]\n{ENTRY}", runtime="python3.10")
+def test_what_deprecation_blocks(root: Path, today: date, created: str, updated: str) -> None:
+    config = loaded(root, f'[layers.a]\n{ENTRY}runtime = "python3.10"\n')
     (warning,) = plan(config, today=today)[0].warnings
+    said = f"creating functions {created}; updating them {updated}"
     assert warning.message == f"AWS deprecated python3.10 on 2026-10-31; {said}"
 
 

@@ -73,9 +73,7 @@ def test_row(name: str) -> None:
     assert row.name == name
     assert f"python{row.version[0]}.{row.version[1]}" == name
     assert row.glibc == GLIBCS[name]
-    blocked = [day for day in (row.create_blocked, row.update_blocked) if day is not None]
-    assert sorted(blocked) == blocked
-    assert all(row.deprecated < day for day in blocked)
+    assert row.deprecated < row.create_blocked < row.update_blocked
 
 
 def test_newest_runtime() -> None:
@@ -343,24 +341,27 @@ LIFECYCLE = [
     ),
     (
         "python3.10",
-        "2026-11-30",
+        "2027-02-01",
         (
-            "AWS deprecated python3.10 on 2026-10-31; creating functions is blocked since 2026-11-30; "
-            "updating them is blocked from 2027-01-15 on"
+            "AWS deprecated python3.10 on 2026-10-31; creating functions has been blocked since 2027-02-01; "
+            "updating them is blocked from 2027-03-03 on"
         ),
     ),
     (
         "python3.8",
         "2026-11-15",
         (
-            "AWS deprecated python3.8 on 2024-10-14; creating functions is blocked since 2025-02-28; "
-            "updating them is blocked since 2025-03-31"
+            "AWS deprecated python3.8 on 2024-10-14; creating functions is blocked from 2027-02-01 on; "
+            "updating them is blocked from 2027-03-03 on"
         ),
     ),
     (
         "python3.7",
-        "2026-11-15",
-        ("AWS deprecated python3.7 on 2023-12-04; creating functions is blocked; updating them is blocked"),
+        "2027-03-03",
+        (
+            "AWS deprecated python3.7 on 2023-12-04; creating functions has been blocked since 2024-01-09; "
+            "updating them has been blocked since 2027-03-03"
+        ),
     ),
 ]
 
@@ -376,8 +377,8 @@ def test_lifecycle_follows_the_dates(runtime: str, today: date) -> None:
     row, state = RUNTIMES[runtime], lifecycle(runtime, today)
     assert (state is None) == (today < row.deprecated)
     if state is not None:
-        assert state.create_blocked == (row.create_blocked is None or today >= row.create_blocked)
-        assert state.update_blocked == (row.update_blocked is None or today >= row.update_blocked)
+        assert state.create_blocked == (today >= row.create_blocked)
+        assert state.update_blocked == (today >= row.update_blocked)
 
 
 def test_target_names_itself() -> None:
