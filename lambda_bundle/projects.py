@@ -39,6 +39,8 @@ REFRESH: Mapping[Packaging, str] = {
     "pylock": "write it anew with the tool that made it, such as `uv export --format pylock.toml`",
 }
 """How each lock is brought up to date, for hints."""
+_OF_PROJECTS: tuple[Packaging, ...] = ("uv", "poetry", "pdm", "pylock")
+"""Those that lock what a pyproject.toml declares."""
 _UNLOCKED: tuple[tuple[str, Packaging], ...] = (("Pipfile", "pipenv"), (PROJECT, "poetry"))
 """What declares dependencies that only its tool can lock."""
 _NAMED_LOCK = re.compile(r"pylock\.([^.]+)\.toml")  # PEP 751
@@ -264,7 +266,10 @@ def _enclosing(place: Place, own: Path, selection: Selection) -> Path | None:
 
 def _is_member(place: Place, root: Path) -> bool:
     """Whether uv counts the entry into the workspace: by its patterns, or by what is locked already."""
-    relative = Path(os.path.normpath(place.entry)).relative_to(root).as_posix()
+    entry = Path(os.path.normpath(place.entry))
+    if not entry.is_relative_to(root):
+        return False
+    relative = entry.relative_to(root).as_posix()
     project = root / PROJECT
     workspace = table(load(project, place), "tool", "uv", "workspace") if project.is_file() else {}
     if any(_matches(relative, str(one)) for one in workspace.get("exclude", ())):
@@ -313,8 +318,9 @@ def _pointed(place: Place, written: str, selection: Selection) -> Law:
         where = Where(file=place.shown(inside))
         raise BundleError(Problem(code=Code.REQUIREMENTS_MISSING, message=message, where=where, hint=hint))
     kind = _kind(path.name)
-    if path.name == "Pipfile" or (kind == "project" and selection.packaging in LOCKS):
-        kind = selection.packaging or "pipenv"
+    locker = _locker(path, selection, place)
+    if locker is not None:
+        kind = locker
         path = path.with_name(LOCKS[kind])
         if not os.path.lexists(path):
             raise _unlocked(path.with_name(Path(relative).name), kind, place)
@@ -323,7 +329,22 @@ def _pointed(place: Place, written: str, selection: Selection) -> Law:
         where = Where(file=place.shown(path))
         hint = f'leave out `packaging`, or write packaging = "{kind}"'
         raise BundleError(Problem(code=Code.INVALID_OPTION, message=message, where=where, hint=hint))
-    return Law(kind=kind, path=path, project=path.parent)
+    member = kind == "uv" and place.locate(PROJECT).is_file() and _is_member(place, path.parent)
+    return Law(kind=kind, path=path, project=place.entry if member else path.parent)
+
+
+def _locker(path: Path, selection: Selection, place: Place) -> Packaging | None:
+    """Whose lock, beside it, stands for a file that declares dependencies; None where it is no such file.
+
+    What is locked comes before what is not, here as elsewhere.
+    """
+    if path.name == "Pipfile":
+        return selection.packaging or "pipenv"
+    if path.name != PROJECT or (selection.packaging is not None and selection.packaging not in LOCKS):
+        return None
+    beside = (kind for kind in _OF_PROJECTS if os.path.lexists(path.with_name(LOCKS[kind])))
+    bare = "dependencies" not in table(load(path, place), "project")
+    return selection.packaging or next(beside, "poetry" if bare and _is_poetry(path, place) else None)
 
 
 def _kind(name: str) -> Packaging:

@@ -105,7 +105,7 @@ _PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s]+)@")
 
 _GIT_HINT = "write git+ssh://git@host/path@reference"
 _CONSTRAINT_HINT = "a constraint says which versions may be taken: write the project itself as a requirement"
-_NAMED_HINT = 'name what has no wheels in `sdists` of bundles.toml: sdists = ["name"]'
+_NAMED_HINT = 'take it out; what has no wheels can be named in `sdists` of bundles.toml: sdists = ["name"]'
 _HASH_HINT = "add --hash=sha256:… (`pip hash` prints it), or compile the file anew with hashes for all"
 
 
@@ -190,7 +190,7 @@ class _Reader:
     def _line(self, line: Line) -> None:
         editable = _EDITABLE.fullmatch(line.text)
         if editable:  # uv writes a marker behind it, which pip would not see
-            self._requirement(line, _unquoted(editable["place"]), ())
+            self._requirement(line, _unquoted(editable["place"]), (), editable=True)
             return
         # pip's rule: options begin at the first word with a dash, and only they are split as by a shell.
         text, *rest = re.split(r"(?:^|\s)(?=-)", line.text, maxsplit=1)
@@ -205,7 +205,7 @@ class _Reader:
         if name in OF_ONE:
             raise line.invalid("belongs to a requirement", "end the line of the requirement with a backslash")
         if name == "--editable":
-            self._requirement(line, value, ())
+            self._requirement(line, value, (), editable=True)
             return
         if name == "--no-binary" and value != ":none:":
             raise line.source("asks for builds, and only wheels are installed", _NAMED_HINT)
@@ -233,13 +233,13 @@ class _Reader:
         absolute = _DRIVE.match(text) or Path(text).is_absolute()
         return Path(text) if absolute else self.resolve(line.folder, text)
 
-    def _requirement(self, line: Line, text: str, hashes: tuple[str, ...]) -> None:
+    def _requirement(self, line: Line, text: str, hashes: tuple[str, ...], *, editable: bool = False) -> None:
         if hashes:
             self.options.append(("--require-hashes", ""))
         head, marker = split_marker(text)
         if _SCP.fullmatch(head):
             raise line.invalid("is how git alone writes it", _GIT_HINT)
-        parsed, place = parse(line, head)
+        parsed, place = parse(line, head, editable=editable)
         if not holds(line, marker, self.markers):
             return
         if line.constraint and parsed.extras:

@@ -23,7 +23,9 @@ URL = re.compile(r"file:|(?P<scheme>[a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # on
 VCS = re.compile(r"[a-z]+\+[a-z]+:|(?:git|hg|svn|bzr)\+", re.IGNORECASE)
 """Where the URL of a repository begins, such as git+https:, or what was meant to be one."""
 _NAMED = re.compile(r"[a-z0-9][a-z0-9._-]*\s*(\[[^\]]*\])?\s*@", re.IGNORECASE)
-_BARE = re.compile(r"[./\\~]|[^<>=!~]*[/\\]|.*\.(whl|zip|tar|tar\.\w+|tgz|tbz|txz|tlz|txt)$", re.IGNORECASE)
+_BARE = re.compile(
+    r"file:|[./\\~]|[^<>=!~]*[/\\]|.*\.(whl|zip|tar|tar\.\w+|tgz|tbz|txz|tlz|txt)$", re.IGNORECASE
+)
 _WHEEL = re.compile(r"(?P<base>.*?(?P<file>[^/\\]*\.whl))(\?[^#]*)?(?P<fragment>#.*)?", re.IGNORECASE)
 
 UNNAMED = "unnamed"
@@ -55,15 +57,15 @@ def holds(line: Line, marker: str, environment: Mapping[str, str]) -> bool:
         raise line.invalid("has a marker that means nothing", _MARKER_HINT) from None
 
 
-def parse(line: Line, head: str) -> tuple[pep508.Requirement, str]:
+def parse(line: Line, head: str, *, editable: bool = False) -> tuple[pep508.Requirement, str]:
     """The requirement, and the URL or path of what to install; empty where it says none.
 
-    `head` is a requirement without marker and options. Where nothing says a name, that is `UNNAMED`. Raises
-    `BundleError` for what is no requirement.
+    `head` is a requirement without marker and options; what is `editable` is a place, and never a name on an
+    index. Where nothing says a name, that is `UNNAMED`. Raises `BundleError` for what is no requirement.
     """
     bare = re.fullmatch(r"(.+?)\s*(\[[^\[\]]*\])?", head)
     place, extras = bare.groups("") if bare else ("", "")
-    if _NAMED.match(head) or not _BARE.match(place):
+    if _NAMED.match(head) or not (editable or _BARE.match(place)):
         place = ""
     elif place.lower().endswith(".txt") and not URL.match(place):
         raise line.invalid("names a file of requirements", "write -r before it")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Declared
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 from lambda_bundle.installers import Work
@@ -273,6 +273,11 @@ def _declared(question: Question, data: Mapping[str, Any]) -> list[str]:
     if "dependencies" in project.get("dynamic", ()):
         message = "its dependencies are dynamic: only a build could tell them"
         raise _wrong(question, Code.INVALID_REQUIREMENT, message, "lock the project, or write them down")
+    requires = str(project.get("requires-python", ""))
+    if not question.target.admitted(requires):
+        message = f"it requires Python {requires}, and {question.target} is not that"
+        hint = "choose a runtime that it admits, or widen `requires-python`"
+        raise _wrong(question, Code.PYTHON_UNSUPPORTED, message, hint)
     lines = [str(one) for one in project.get("dependencies", ())]
     optional = {canonicalize_name(name): one for name, one in table(project, "optional-dependencies").items()}
     check_names(question.where, "extra", selection.extras, optional)
@@ -285,7 +290,24 @@ def _declared(question: Question, data: Mapping[str, Any]) -> list[str]:
             message = f"the dependency group {name} is not what PEP 735 allows"
             raise _wrong(question, Code.INVALID_REQUIREMENT, message, "correct it, and what it includes")
         lines += members
-    return lines
+    return list(_unfolded(question, lines, str(project.get("name", "")), optional))
+
+
+def _unfolded(
+    question: Question, lines: Iterable[str], name: str, optional: Mapping[NormalizedName, Iterable[Any]]
+) -> Iterator[str]:
+    """The requirements with what extras of the project itself stand for, as in `all = ["project[a]"]`."""
+    waiting = list(lines)
+    seen = set(map(canonicalize_name, question.selection.extras))
+    for line in waiting:
+        parsed = _parsed(line)
+        if parsed is None or parsed.url or canonicalize_name(parsed.name) != canonicalize_name(name):
+            yield line
+        elif parsed.marker is None or parsed.marker.evaluate(question.target.markers):
+            check_names(question.where, "extra", sorted(parsed.extras), optional)
+            fresh = sorted({canonicalize_name(one) for one in parsed.extras} - seen)
+            seen.update(fresh)
+            waiting += [str(one) for extra in fresh for one in optional[extra]]
 
 
 def _elsewhere(

@@ -57,15 +57,24 @@ def _compare(locked: Wants, declared: Wants) -> str | None:
 
 def _locked(metadata: Mapping[str, Any], target: Target) -> Wants:
     extras = ["", *metadata.get("provides-extras", ())]
-    return dict(_entries(metadata.get("requires-dist", ()), extras, target))
+    return _joined(_entries(metadata.get("requires-dist", ()), extras, target))
 
 
 def _locked_groups(metadata: Mapping[str, Any], target: Target) -> Wants:
-    return {
-        (f"group {group}", name, extras): versions
+    return _joined(
+        ((f"group {group}", name, extras), versions)
         for group, entries in metadata.get("requires-dev", {}).items()
         for (_, name, extras), versions in _entries(entries, [""], target)
-    }
+    )
+
+
+def _joined(wants: Iterable[tuple[tuple[str, str, str], SpecifierSet | None]]) -> Wants:
+    """What is wanted altogether: a package may be named several times, in any order."""
+    found: Wants = {}
+    for key, versions in wants:
+        known = found.get(key, SpecifierSet())
+        found[key] = None if versions is None or known is None else known & versions
+    return found
 
 
 def _entries(
@@ -85,10 +94,14 @@ def _declared(project: Mapping[str, Any], target: Target) -> Wants | None:
     table = project.get("project", {})
     if {"dependencies", "optional-dependencies"} & set(table.get("dynamic", ())):
         return None
-    wants = dict(_requirements(table.get("dependencies", ()), "", target))
-    for extra, texts in table.get("optional-dependencies", {}).items():
-        wants.update(_requirements(texts, canonicalize_name(extra), target))
-    return wants
+    return _joined(
+        one
+        for extra, texts in [
+            ("", table.get("dependencies", ())),
+            *table.get("optional-dependencies", {}).items(),
+        ]
+        for one in _requirements(texts, canonicalize_name(extra), target)
+    )
 
 
 def _groups(project: Mapping[str, Any], target: Target) -> Wants | None:
@@ -101,10 +114,11 @@ def _groups(project: Mapping[str, Any], target: Target) -> Wants | None:
     legacy = project.get("tool", {}).get("uv", {}).get("dev-dependencies", ())
     if legacy:
         found["dev"] = [*found.get("dev", ()), *legacy]
-    wants: Wants = {}
-    for name, texts in found.items():
-        wants.update(_requirements(texts, f"group {canonicalize_name(name)}", target))
-    return wants
+    return _joined(
+        one
+        for name, texts in found.items()
+        for one in _requirements(texts, f"group {canonicalize_name(name)}", target)
+    )
 
 
 def _requirements(

@@ -385,9 +385,12 @@ version = "0.1"
 dependencies = ["web", "colour; sys_platform == 'win32'"]
 [project.optional-dependencies]
 "Fast_Ones" = ["fast"]
+everything = ["API[fast.ones,more]", "tomlkit", "api[nope]; sys_platform == 'win32'"]
+more = ["api[everything]"]
 [dependency-groups]
 cloud = ["aws"]
 all = [{ include-group = "cloud" }, "tomlkit"]
+own = ["api[fast-ones]", "api"]
 """
 
 
@@ -395,6 +398,8 @@ SELECTIONS: dict[str, tuple[Mapping[str, Any], set[str]]] = {
     "plain": ({}, {"web", "idna"}),
     "extra": ({"extras": ["fast-ones"]}, {"web", "idna", "fast"}),
     "group": ({"groups": ["all"]}, {"web", "idna", "aws", "core", "tomlkit"}),
+    "itself": ({"extras": ["everything"]}, {"web", "idna", "fast", "tomlkit"}),
+    "itself-in-a-group": ({"groups": ["own"]}, {"web", "idna", "fast"}),
     "skip": ({"groups": ["all"], "skip": ["aws"]}, {"web", "idna", "tomlkit"}),
     "pip": ({"groups": ["all"], "skip": ["aws"], "backend": "pip"}, {"web", "idna", "tomlkit"}),
 }
@@ -418,6 +423,20 @@ def test_a_project_without_a_lock(bench: Bench) -> None:
     [
         ("[project.opt", 'dynamic = ["dependencies"]\n[project.opt', {}, Code.INVALID_REQUIREMENT, "dynamic"),
         ('"web"', '"web=="', {}, Code.INVALID_REQUIREMENT, "web=="),
+        (
+            "API[fast.ones,more]",
+            "API[slow]",
+            {"extras": ["everything"]},
+            Code.UNKNOWN_SELECTION,
+            "no extra called slow",
+        ),
+        (
+            'version = "0.1"',
+            'version = "0.1"\nrequires-python = ">=3.14"',
+            {},
+            Code.PYTHON_UNSUPPORTED,
+            "requires Python >=3.14, and python3.13",
+        ),
         ("", "", {"extras": ["nope"]}, Code.UNKNOWN_SELECTION, "no extra called nope"),
         ("", "", {"groups": ["cluod"]}, Code.UNKNOWN_SELECTION, "no dependency group called cluod"),
         ('group = "cloud"', 'group = "all"', {"groups": ["all"]}, Code.INVALID_REQUIREMENT, "PEP 735"),

@@ -8,7 +8,7 @@ import pytest
 
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.jobs import Selection
-from lambda_bundle.projects import REQUIREMENTS, Place, find, load
+from lambda_bundle.projects import REQUIREMENTS, Law, Place, find, load
 
 
 @pytest.fixture
@@ -219,6 +219,34 @@ def test_requirements_that_name_what_is_locked(place: Place) -> None:
     assert found(original(place), requirements="pyproject.toml", packaging="pdm") == ("pdm", lock)
     one = problem(original(place), requirements="pyproject.toml", packaging="poetry")
     assert (one.code, one.where.file) == (Code.LOCK_MISSING, "services/api/pyproject.toml")
+    # A lock comes before what is not locked, unless the latter is asked for.
+    assert found(original(place), requirements="pyproject.toml") == ("pdm", lock)
+    project = place.entry / "pyproject.toml"
+    assert found(original(place), requirements="pyproject.toml", packaging="project") == ("project", project)
+    lock.unlink()
+    write(place.entry, "", "Pipfile.lock")  # it is of a Pipfile
+    assert found(original(place), requirements="pyproject.toml") == ("project", project)
+    write(place.entry, '[tool.poetry.dependencies]\nidna = "*"\n', "pyproject.toml")
+    one = problem(original(place), requirements="pyproject.toml")
+    assert (one.code, one.hint) == (
+        Code.LOCK_MISSING,
+        "run `poetry lock`, and keep the lock with the sources",
+    )
+
+
+@pytest.mark.parametrize(("entry", "member"), [("services/api", True), ("elsewhere", False)])
+def test_a_lock_of_a_workspace_that_is_named_is_asked_for_the_member(
+    tmp_path: Path, entry: str, *, member: bool
+) -> None:
+    write(tmp_path / "root", WORKSPACE, "pyproject.toml")
+    lock = write(tmp_path / "root", "version = 1\n", "uv.lock")
+    write(tmp_path / "root" / entry, '[project]\nname = "x"\n', "pyproject.toml")
+    other = write(tmp_path / "root" / "other", "version = 1\n", "uv.lock")
+    place = Place(root=tmp_path / "root", entry=tmp_path / "root" / entry)
+    law = find(place, Selection(requirements="uv.lock"), "api")
+    assert law == Law(kind="uv", path=lock, project=place.entry if member else lock.parent)
+    law = find(place, Selection(requirements="other/uv.lock"), "api")
+    assert law == Law(kind="uv", path=other, project=other.parent)
 
 
 def test_packaging_and_requirements_must_agree(place: Place) -> None:

@@ -171,6 +171,13 @@ SOURCES: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "folder of that name": ("./lib#egg=My.Lib[x]", {"name": "my-lib", "folder": "lib", "extras": ("x",)}),
     "editable": ("-e ./lib", {"folder": "lib"}),
+    "editable that looks like a name": ("-e lib", {"folder": "lib"}),
+    "editable that looks like a name with extras": (
+        "--editable lib[test]",
+        {"folder": "lib", "extras": ("test",)},
+    ),
+    "editable at a URL of its own": ("-e file:lib", {"folder": "lib"}),
+    "folder at a URL of its own": ("file:lib", {"folder": "lib"}),
     "editable with extras": ("-e./lib[test]", {"folder": "lib", "extras": ("test",)}),
     "editable in quotation marks": ("-e './my wheels' # why", {"folder": "my wheels"}),
     "editable with a marker": ("--editable=./lib ; os_name == 'posix'", {"folder": "lib"}),
@@ -453,6 +460,7 @@ ERRORS: dict[str, tuple[str, Code, int, str]] = {
     "scheme": ("s3://example/a-1-py3-none-any.whl", INVALID, 1, "neither http"),
     # sources
     "missing folder": ("./gone", MISSING, 1, "gone does not exist"),
+    "missing editable that looks like a name": ("a\n-e gone", MISSING, 2, "gone does not exist"),
     "missing editable": ("a\n-e ./gone", MISSING, 2, "gone does not exist"),
     "missing folder above": ("../gone[x] ; os_name == 'posix'", MISSING, 1, "gone does not exist"),
     "missing folder from Windows": ("gone\\a", MISSING, 1, "gone/a does not exist"),

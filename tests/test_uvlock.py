@@ -23,6 +23,8 @@ version = "0"
 requires-python = ">=3.10"
 dependencies = [
     "pure>=1",
+    "pure<9; python_version >= '3.12'",
+    "pure!=5",
     "both[Fast,more]; python_version >= '3.13'",
     "never; sys_platform == 'win32'",
     "near @ {near}",
@@ -64,9 +66,9 @@ def says(project: str, lock: str) -> str | None:
 
 
 CHANGES: dict[str, tuple[str, str, str]] = {
-    "another version": ("pure>=1", "pure>=0.5", "app now needs pure>=0.5"),
+    "another version": ("pure>=1", "pure>=0.5", "app now needs pure!=5,<9,>=0.5"),
     "one more": ('"pure>=1",', '"pure>=1", "new",', "app now needs new"),
-    "one less": ('"pure>=1",', "", "app no longer needs pure"),
+    "one less": ('"pure!=5",', "", "app now needs pure<9,>=1"),
     "another extra": ("both[Fast,more]", "both[fast]", "app now needs both"),
     "another marker": ("sys_platform == 'win32'", "sys_platform == 'linux'", "app now needs never"),
     "in an extra": ("other==1.0", "other==1.0,<3", "app now needs other<3,==1.0 (extra-one)"),
