@@ -93,6 +93,25 @@ def clean(folder: Path, found: Iterable[Distribution]) -> list[str]:
     return sorted(_files(str(folder)))
 
 
+def empty(folder: Path) -> None:
+    """Remove all that is in a folder. Raises `OSError`."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def expected(distribution: Distribution) -> Iterator[tuple[str, str]]:
+    """The files that stay as the wheel has them, each with the SHA-256 that RECORD promises."""
+    for path, entry in distribution.files.items():
+        left_over = path.rpartition("/")[2] in _LEFTOVERS and path.startswith(f"{distribution.info}/")
+        changed = path.startswith((*_SCRIPTS, "include/")) or "__pycache__/" in path
+        sha256 = None if left_over or changed else sha256_of(entry)
+        if sha256 is not None:
+            yield path, sha256
+
+
 def _files(root: str) -> Iterator[str]:
     """Every file below a folder, but for bytecode, which goes."""
     for folder, folders, names in os.walk(root):

@@ -16,6 +16,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from lambda_bundle.errors import BundleError
+from lambda_bundle.installed import empty
 from lambda_bundle.installers import (
     Asked,
     Work,
@@ -153,11 +154,25 @@ class Uv:
         reach = self._reach(wanted, work)  # where a wheel is, is known, but not with which credentials
         allowed = allowed_hashes(wanted)
 
-        def attempt(family: str, some: Sequence[Wheel], **environ: str) -> Completed:
+        done: list[tuple[str, Sequence[Wheel], dict[str, str]]] = []
+
+        def run(family: str, some: Sequence[Wheel], environ: Mapping[str, str]) -> Completed:
             place = PERMISSIVE[family].format(machine=target.machine)
             name = work.write(f"pylock.{family}.toml", lock_lines(some, allowed))
             arguments = install_arguments(target, place, into, name, options=wanted.options)
             return self._run(arguments, wanted, work, **reach, **environ)
+
+        def attempt(family: str, some: Sequence[Wheel], **environ: str) -> Completed:
+            completed = run(family, some, environ)
+            if completed.code:
+                # What was begun would pass for installed: nothing of it may stay.
+                empty(into)
+                for one in done:
+                    if (again := run(*one)).code:
+                        raise failure(again, wanted)
+            else:
+                done.append((family, some, environ))
+            return completed
 
         for family, members in by_family(wheels).items():
             certain = all(promised(wheel, allowed) for wheel in members)

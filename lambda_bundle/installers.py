@@ -67,6 +67,11 @@ class Work:
             secrets=self.secrets,
         )
 
+    def anew(self) -> Work:
+        """The same with caches of its own, which are empty: all is fetched again."""
+        caches = {"UV_CACHE_DIR": str(self.folder / "uv-cache-anew"), "PIP_NO_CACHE_DIR": "1"}
+        return replace(self, environ={**self.environ, **caches})
+
     def without(self, *names: str) -> Work:
         """The same without these variables."""
         kept = {name: value for name, value in self.environ.items() if name not in names}

@@ -118,11 +118,16 @@ class Order:
         except Wheelless as error:
             return error
 
-    def install(self, wheels: Iterable[Wheel], folder: Path, at_hand: Collection[str] = ()) -> None:
-        """Install some of the wheels that it resolves to; for the rest see `Installer.install`."""
-        some = tuple(wheels)
+    def install(
+        self, wheels: Iterable[Wheel], folder: Path, at_hand: Collection[str] = (), *, anew: bool = False
+    ) -> None:
+        """Install some of the wheels that it resolves to; `anew`: without what any cache has of them.
+
+        For the rest see `Installer.install`.
+        """
+        some, work = tuple(wheels), self.work.anew() if anew else self.work
         with self.turn:
-            self.installer.install(some, self.wanted, self.target, folder, self.work, at_hand=at_hand)
+            self.installer.install(some, self.wanted, self.target, folder, work, at_hand=at_hand)
 
 
 def digest(parts: list[Any]) -> str:

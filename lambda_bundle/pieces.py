@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lambda_bundle.cache import Cache
 from lambda_bundle.copies import Run, spread
+from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.installed import Distribution, clean, contested, distributions, record_hash
 from lambda_bundle.lock import Wheel
 from lambda_bundle.orders import Order
@@ -80,19 +81,61 @@ class Pieces:
     ) -> tuple[Piece, ...]:
         """Install the wheels into a folder of their own and tidy up; what is known of them.
 
-        `at_hand` are the URLs of those that were fetched in this run already.
+        `at_hand` are the URLs of those that were fetched in this run already. What is not as its RECORD says
+        is fetched again: a cache may be damaged, and so may a RECORD. Raises `BundleError`.
         """
+        pieces = self._installed(order, wheels, at_hand)
+        odd = {piece.distribution.name: piece for piece in pieces if piece.distribution and piece.odd}
+        if odd and not self._is_theirs(order, [wheel for wheel in wheels if wheel.name in odd], odd):
+            pieces = self._installed(order, wheels, at_hand, anew=True)
+        return pieces
+
+    def _is_theirs(self, order: Order, wheels: Sequence[Wheel], odd: Mapping[str, Piece]) -> bool:
+        """Whether wheels have what is odd in these pieces when they are fetched again."""
+        for wheel in wheels:
+            piece = odd[wheel.name]
+            with tempfile.TemporaryDirectory(dir=piece.folder.parent) as folder:
+                try:
+                    order.install([wheel], Path(folder), anew=True)
+                except BundleError as error:
+                    raise _damaged(wheel, piece, error) from None
+                if any(not _same(piece.folder / path, Path(folder, path)) for path in piece.odd):
+                    return False
+        return True
+
+    def _installed(
+        self, order: Order, wheels: Sequence[Wheel], at_hand: frozenset[str], *, anew: bool = False
+    ) -> tuple[Piece, ...]:
         trees = self._cache.scratch("trees")
         spread(trees)
         scratch = Path(tempfile.mkdtemp(dir=trees, prefix="."))
         folder = scratch / "tree"
         folder.mkdir()
         self._folders.append(scratch)
-        order.install(wheels, folder, at_hand)
+        order.install(wheels, folder, at_hand, anew=anew)
         found = distributions(folder)
         _settle(folder, contested(found), wheels, order)
         paths = clean(folder, found)
         return survey(folder, paths, found, spool=self._spool, packed=order.packed, run=self._run)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two files are the same, or neither is there."""
+    if not one.is_file() or not other.is_file():
+        return one.is_file() == other.is_file()
+    return one.read_bytes() == other.read_bytes()
+
+
+def _damaged(wheel: Wheel, piece: Piece, error: BundleError) -> BundleError:
+    """The error for what was not installed as it should be, and cannot be fetched again."""
+    names = f"{piece.odd[0]} and {len(piece.odd) - 1} more" if len(piece.odd) > 1 else piece.odd[0]
+    problem = Problem(
+        code=Code.CACHE_UNUSABLE,
+        message=f"{wheel.name} {wheel.version} was not installed as its RECORD says ({names}), and cannot be "
+        "fetched again",
+        hint=f"`uv cache clean {wheel.name}` removes what may be damaged",
+    )
+    return BundleError(problem, *error.problems)
 
 
 def _key(order: Order, wheel: Wheel) -> _Key:

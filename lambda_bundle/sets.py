@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,14 @@ from lambda_bundle.binaries import inspect, is_of_interest
 from lambda_bundle.copies import File, Run, lambda_mode
 from lambda_bundle.elf import Binary
 from lambda_bundle.errors import Code, Problem, Where
-from lambda_bundle.installed import Distribution, contested, order_of, sha256_of, write_record
+from lambda_bundle.installed import (
+    Distribution,
+    contested,
+    expected,
+    order_of,
+    sha256_of,
+    write_record,
+)
 from lambda_bundle.lock import Wheel
 from lambda_bundle.spool import Look, Spool
 from lambda_bundle.stage import file_mode, folders_of
@@ -80,6 +87,8 @@ class Piece:
     files: Mapping[str, File]
     binaries: Mapping[str, Mapping[str, Any]]
     """What is known of the binaries among them, as JSON can hold it."""
+    odd: tuple[str, ...] = ()
+    """What is not there, or not as the wheel's RECORD says."""
 
 
 def survey(
@@ -118,9 +127,17 @@ def survey(
             distribution=one,
             files={path: files[path] for path in claimed if path in files},
             binaries={path: binaries[path] for path in claimed if path in binaries},
+            odd=() if one is None else tuple(_odd(one, files, claims)),
         )
         for one, claimed in [*theirs, *([(None, loose)] if loose else [])]
     )
+
+
+def _odd(one: Distribution, files: Mapping[str, File], claims: Mapping[str, str | None]) -> Iterator[str]:
+    """The files of a distribution that are not what it promises; what several bring is the last one's."""
+    for path, sha256 in expected(one):
+        if claims[path] == sha256 and (path not in files or files[path].sha256 != sha256):
+            yield path
 
 
 def is_clear(pieces: Sequence[Piece]) -> bool:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Index, serving
 from packaging.markers import Marker
+from uv import find_uv_bin
 from wheelhouse import Wheelhouse
-from workbench import Workbench, tree
+from workbench import Workbench, both, tree
 
-from lambda_bundle.errors import Code
+from lambda_bundle.errors import BundleError, Code
+from lambda_bundle.installed import tidy
+from lambda_bundle.installer_uv import Uv
 from lambda_bundle.installers import exclusions, index_lines
 from lambda_bundle.lock import Unfit
 from lambda_bundle.targets import RUNTIMES, Target
@@ -229,3 +235,98 @@ def test_each_file_is_fetched_once(bench: Workbench) -> None:
         "pkg-1.0-py3-none-any.whl": 1,
         "dep-1.0-cp311-cp311-manylinux_2_17_x86_64.whl": 1,
     }
+
+
+# --- what uv has in its cache, and what it leaves behind
+
+
+def served(bench: Workbench) -> Wheelhouse:
+    """An index's files: a package with three modules."""
+    house = Wheelhouse(bench.folder / "served")
+    house.folder.mkdir()
+    files = {f"pkg/{name}.py": f"{name} = 1\n" for name in ("__init__", "one", "two")}
+    house.wheel("pkg", files={**files, "pkg-1.0.data/scripts/tool": "#!python\n"})
+    house.wheel("dep")
+    return house
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "changed": lambda file: file.write_text("one = 2\n"),
+    "empty": lambda file: file.write_text(""),
+    "gone": lambda file: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_in_the_cache_of_uv_reaches_nothing(bench: Workbench, damage: str) -> None:
+    """Whoever edits an installed file edits uv's cache, where it is a hard link."""
+    index = Index(folder=served(bench).folder)
+    with serving(index) as host:
+        text = f"--index-url http://{host}/simple\npkg==1.0\ndep==1.0\n"
+        expected = tree(bench.dependencies("uv", text, PY311))
+        assert list(index.fetched.values()) == [1, 1]
+        (file,) = Path(bench.environ["UV_CACHE_DIR"]).glob("archive-v0/*/pkg/one.py")
+        DAMAGE[damage](file)
+        assert tree(bench.dependencies("uv", text, PY311)) == expected
+    with pytest.raises(BundleError) as caught:
+        bench.dependencies("uv", text, PY311)  # the index is gone
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.hint) == (
+        Code.CACHE_UNUSABLE,
+        "`uv cache clean pkg` removes what may be damaged",
+    )
+    assert problem.message.startswith("pkg 1.0 was not installed as its RECORD says (pkg/one.py)")
+
+
+@both
+def test_a_record_that_is_wrong_is_the_wheel_s_own_affair(backend: str, bench: Workbench) -> None:
+    """Some wheels were changed after they were built; nobody else looks at it either."""
+    wheel = served(bench).folder / "pkg-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["pkg/one.py"] = b"signed = 1\n"
+    del members["pkg/two.py"]
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    del bench.environ["PIP_NO_INDEX"]
+    with serving(Index(folder=wheel.parent)) as host:
+        found = bench.dependencies(backend, f"--index-url http://{host}/simple\npkg\n", PY311)
+    files = tree(found)
+    assert files["pkg/one.py"][0] == b"signed = 1\n"
+    assert "pkg/two.py" not in files
+
+
+INTERRUPTED = """#!/bin/sh
+case "$*" in
+*"pip install"*) [ -e "{mark}" ] || {{
+    "{uv}" "$@"
+    touch "{mark}"
+    find . .. -path "*/tree/pkg/*" -name "[ot]*.py" -delete
+    kill -9 $$
+}} ;;
+esac
+exec "{uv}" "$@"
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands before uv")
+def test_an_installation_that_was_killed_leaves_nothing_behind(bench: Workbench) -> None:
+    """uv takes for installed what has a .dist-info folder, and a second attempt would add nothing."""
+    with serving(Index(folder=served(bench).folder)) as host:
+        text = f"--index-url http://{host}/simple\npkg\ndep\n"
+        expected = tree(bench.dependencies("uv", text, PY311))
+        uv = bench.folder / "uv"
+        uv.write_text(INTERRUPTED.format(uv=find_uv_bin(), mark=bench.folder / "killed"))
+        uv.chmod(0o755)
+        wanted = bench.requirements(text, PY311)
+        work = bench.work(wanted)
+        wheels = Uv(str(uv)).resolve(wanted, PY311, work, ())
+        into = work.folder / "tree"
+        into.mkdir()
+        (into / "left.py").touch()
+        Uv(str(uv)).install(wheels, wanted, PY311, into, work)
+    assert (bench.folder / "killed").exists()
+    tidy(into)
+    found = {path.relative_to(into).as_posix() for path in into.rglob("*") if path.is_file()}
+    assert found == expected.keys()
