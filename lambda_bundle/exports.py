@@ -189,6 +189,9 @@ def _uv_failure(completed: Completed, law: Law, place: Place) -> BundleError:
                     detail=completed.output.strip(),
                 )
             )
+    if "required-version" in completed.output or "Required uv version" in completed.output:
+        hint = "this uv comes with lambda-bundle: let `required-version` of [tool.uv] admit it"
+        return completed.failure("uv, which the project does not admit,", hint=hint)
     return completed.failure(
         f"uv export of {shown}", hint=f"try `uv lock --check` in {place.shown(law.project)}"
     )

@@ -11,12 +11,12 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from lambda_bundle.entries import Packaging
 from lambda_bundle.errors import BundleError, Code, Problem, Where
@@ -25,6 +25,7 @@ from lambda_bundle.installers import Work
 from lambda_bundle.jobs import Selection
 from lambda_bundle.process import Completed
 from lambda_bundle.projects import PROJECT, REFRESH, Law, Place, check_names, declared, load, table
+from lambda_bundle.targets import Target
 
 _EXPORT = "requirements.export.txt"
 _NOT_SHOWN_ON_WINDOWS = frozenset[Packaging]({"poetry", "pipenv", "pdm"})
@@ -64,6 +65,43 @@ class Export:
     """What the project itself asks for."""
     files: tuple[Path, ...]
     """Everything that decided."""
+    certain: tuple[str, ...]
+    """What the project asks for by a version alone, whatever the target: each must be in the list."""
+    spans: tuple[Span, ...] = ()
+    """What the lock is for; empty where the markers in the list tell."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name in the list, whether or not its marker holds."""
+        found = map(_LISTED.match, self.file.read_text(encoding="utf-8").splitlines())
+        return frozenset(canonicalize_name(match[0]) for match in found if match)
+
+
+_LISTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The versions of Python and the platform that a lock was made for."""
+
+    requires_python: str
+    """As PEP 440 writes it; empty for all."""
+    platform: str
+    """In PDM's words, such as manylinux_2_17_x86_64; empty for all."""
+
+    def holds(self, target: Target) -> bool:
+        """Whether a target is among them."""
+        if not target.admitted(self.requires_python):
+            return False
+        family, machine = re.split(r"[_\d]", self.platform, maxsplit=1)[0], target.machine
+        return not self.platform or (family in _LINUX and self.platform.endswith(("linux", machine)))
+
+    def __str__(self) -> str:
+        python = f"Python {self.requires_python}" if self.requires_python else "every Python"
+        return f"{python} on {self.platform}" if self.platform else python
+
+
+_LINUX = frozenset({"linux", "manylinux", "musllinux"})
 
 
 def refuse_on(system: str, kind: Packaging) -> None:
@@ -100,11 +138,18 @@ def export(law: Law, place: Place, selection: Selection, work: Work) -> Export:
     for path in copied:
         shutil.copyfile(path, folder / path.name)
     tool = _Tool(law=law, place=place, selection=selection, folder=folder, work=work)
-    roots, hashes = _TOOLS[kind](tool)
+    said = _TOOLS[kind](tool)
     exported = folder / _EXPORT
     text = exported.read_text(encoding="utf-8")
     exported.write_text(_led_back(text, private), encoding="utf-8")
-    return Export(file=exported, hashes=hashes, roots=roots, files=tuple(copied))
+    return Export(
+        file=exported,
+        hashes=said.hashes,
+        roots=said.roots,
+        files=tuple(copied),
+        certain=said.certain,
+        spans=said.spans,
+    )
 
 
 def _led_back(text: str, private: Path) -> str:
@@ -165,7 +210,24 @@ class _Tool:
         return completed.failure(f"{self.law.kind}, asked for {self.shown},", hint="run the command by hand")
 
 
-_Found = tuple[tuple[str, ...], Mapping[tuple[str, str], tuple[str, ...]]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What a tool's own files say; see `Export`."""
+
+    roots: tuple[str, ...]
+    certain: tuple[str, ...]
+    hashes: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
+
+
+def _certain(tables: Iterable[Mapping[str, Any]], keys: frozenset[str]) -> set[NormalizedName]:
+    """What tables of dependencies ask for by a version alone: with these keys and no others."""
+    return {
+        canonicalize_name(name)
+        for one in tables
+        for name, asked in one.items()
+        if isinstance(asked, str) or (isinstance(asked, dict) and asked.keys() <= keys)
+    }
 
 
 # --- Poetry 1 and 2
@@ -176,6 +238,7 @@ _POETRY_BROKEN = re.compile(
     r"TOMLError|[Uu]nable to read the lock file|[Ii]nvalid lock|Expected '|lock file is not compatible"
     r"|could not be parsed|in a key/value pair|does not have a metadata entry|Unexpected (?:end|character)"
 )
+_POETRY_OTHER = re.compile(r"requires Poetry \S.* but you are using")
 _POETRY_UNKNOWN = re.compile(r"Extra(?:s)? \[|Group\(s\) not found")
 
 
@@ -192,7 +255,7 @@ def poetry_arguments(selection: Selection) -> list[str]:
     ]
 
 
-def _poetry(tool: _Tool) -> _Found:
+def _poetry(tool: _Tool) -> _Said:
     load(tool.law.path, tool.place)
     completed = tool.run(*poetry_arguments(tool.selection))
     output = completed.output
@@ -209,16 +272,22 @@ def _poetry(tool: _Tool) -> _Found:
             raise tool.problem(Code.UNKNOWN_SELECTION, why, hint=hint, completed=completed)
         if _POETRY_BROKEN.search(output):
             raise tool.problem(Code.LOCK_INVALID, "cannot be read", completed=completed)
+        if _POETRY_OTHER.search(output):
+            hint = "let the one that `requires-poetry` admits come first on PATH"
+            raise completed.failure("poetry, which the project does not admit,", hint=hint)
         raise tool.failure(completed)
     data = load(tool.law.path.with_name(PROJECT), tool.place)
-    main = table(data, "tool", "poetry", "dependencies")
     groups = table(data, "tool", "poetry", "group")
-    names = [
-        *main,
-        *(name for group in tool.selection.groups for name in table(groups, group, "dependencies")),
+    tables = [
+        table(data, "tool", "poetry", "dependencies"),
+        *(table(groups, group, "dependencies") for group in tool.selection.groups),
     ]
-    roots = {canonicalize_name(name) for name in names} - {"python"}
-    return tuple(sorted(roots | set(declared(data, tool.selection)))), {}
+    roots = {canonicalize_name(name) for one in tables for name in one}
+    # In a table of Poetry's there may be more about what [project] lists.
+    plain = _certain(tables, frozenset({"version", "extras", "source", "allow-prereleases"}))
+    certain = (plain | set(declared(data, tool.selection, certain=True))) - (roots - plain) - {"python"}
+    every = (roots | set(declared(data, tool.selection))) - {"python"}
+    return _Said(roots=tuple(sorted(every)), certain=tuple(sorted(certain)))
 
 
 def _check_poetry_names(tool: _Tool) -> None:
@@ -242,10 +311,10 @@ def pipenv_arguments(selection: Selection, *, index: bool) -> list[str]:
     ]
 
 
-def _pipenv(tool: _Tool) -> _Found:
+def _pipenv(tool: _Tool) -> _Said:
     try:
         lock: dict[str, Any] = json.loads(tool.law.path.read_text(encoding="utf-8"))
-        sources = [str(one.get("name")) for one in table(lock, "_meta").get("sources", ())]
+        sources = [str(one.get("url")) for one in table(lock, "_meta").get("sources", ())]
     except (OSError, ValueError, AttributeError):
         raise tool.problem(Code.LOCK_INVALID, "cannot be read") from None
     known = ["dev", *(name for name in lock if name not in {"_meta", "default", "develop"})]
@@ -256,15 +325,21 @@ def _pipenv(tool: _Tool) -> _Found:
             stale = "out-of-date" in verified.output or "out of date" in verified.output
             raise tool.stale(verified) if stale else tool.failure(verified)
     # The one source that every new Pipfile has is the default index: whoever configured another, means that.
-    arguments = pipenv_arguments(tool.selection, index=sources != ["pypi"])
+    default = len(sources) == 1 and _DEFAULT_INDEX.fullmatch(sources[0]) is not None
+    arguments = pipenv_arguments(tool.selection, index=not default)
     completed = tool.run(*arguments, stdout=tool.folder / _EXPORT)
     if completed.code:
         raise tool.failure(completed)
     pipfile = tool.law.path.with_name("Pipfile")
     data = load(pipfile, tool.place) if pipfile.is_file() else {}
     sections = ["packages", *("dev-packages" if one == "dev" else one for one in tool.selection.groups)]
-    names = {canonicalize_name(name) for section in sections for name in table(data, section)}
-    return tuple(sorted(names)), {}
+    tables = [table(data, section) for section in sections]
+    names = {canonicalize_name(name) for one in tables for name in one}
+    certain = _certain(tables, frozenset({"version", "extras", "index"}))
+    return _Said(roots=tuple(sorted(names)), certain=tuple(sorted(certain)))
+
+
+_DEFAULT_INDEX = re.compile(r"https?://(?:www\.)?pypi\.(?:python\.)?org/simple/?")
 
 
 # --- PDM
@@ -286,10 +361,11 @@ def pdm_arguments(selection: Selection, developing: tuple[str, ...]) -> list[str
     ]
 
 
+_PDM_BARE = "inherit_metadata"
 _PDM_STALE = re.compile(r"satisfy|not compatible|hash doesn't match")
 
 
-def _pdm(tool: _Tool) -> _Found:
+def _pdm(tool: _Tool) -> _Said:
     lock = load(tool.law.path, tool.place)
     data = load(tool.law.path.with_name(PROJECT), tool.place)
     known = [str(one) for one in table(lock, "metadata").get("groups", ()) if one != "default"]
@@ -302,12 +378,27 @@ def _pdm(tool: _Tool) -> _Found:
     developing = tuple(one for one in known if one in groups)
     completed = tool.run(*pdm_arguments(tool.selection, developing))
     if completed.code:
+        if _PDM_BARE in completed.output:
+            why, hint = "does not say on what its packages depend", f"run `pdm lock --strategy {_PDM_BARE}`"
+            raise tool.problem(Code.LOCK_UNSUITABLE, why, hint=hint, completed=completed)
         raise tool.failure(completed)
     hashes: dict[tuple[str, str], tuple[str, ...]] = {
         (canonicalize_name(str(one.get("name"))), str(one.get("version"))): tuple(_file_hashes(one))
         for one in lock.get("package", ())
     }
-    return tuple(declared(data, tool.selection)), hashes
+    return _Said(
+        roots=tuple(declared(data, tool.selection)),
+        certain=tuple(declared(data, tool.selection, certain=True)),
+        hashes=hashes,
+        spans=tuple(_pdm_spans(lock, data)),
+    )
+
+
+def _pdm_spans(lock: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Span]:
+    """What is exported has no markers for it: each target of the lock, or what the project admits."""
+    python = str(table(data, "project").get("requires-python", ""))
+    for one in table(lock, "metadata").get("targets") or [{}]:
+        yield Span(str(one.get("requires_python", python)), str(one.get("platform", "")))
 
 
 def _file_hashes(package: Mapping[str, Any]) -> Iterator[str]:
@@ -323,4 +414,4 @@ def _admit_every_python(project: Path) -> None:
     project.write_text(text, encoding="utf-8")
 
 
-_TOOLS: Mapping[str, Callable[[_Tool], _Found]] = {"poetry": _poetry, "pipenv": _pipenv, "pdm": _pdm}
+_TOOLS: Mapping[str, Callable[[_Tool], _Said]] = {"poetry": _poetry, "pipenv": _pipenv, "pdm": _pdm}

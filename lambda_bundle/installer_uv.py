@@ -73,6 +73,8 @@ from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
 
 _FIRST = "--index-strategy"
 """uv's hint at versions in another index than the first that has the package."""
+_ANYWHERE = ["--index-strategy", "unsafe-best-match"]
+"""Which lets a package come from any of the indexes, not only from the first that has it."""
 _CHOICE = ("UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE")
 """Variables that uv refuses beside a lock; what they say was heard when the wheels were chosen."""
 
@@ -258,6 +260,7 @@ class Uv:
             arguments=[
                 *compile_arguments(target, wanted.options),
                 *(["--no-deps"] if wanted.exact else []),
+                *(_ANYWHERE if _is_bound(wanted) and "UV_INDEX_STRATEGY" not in work.environ else []),
                 *from_sources(sources),
                 # An option outdoes the variable, and constraints of our own there are always.
                 *(f"--constraints={path}" for path in work.environ.get("UV_CONSTRAINT", "").split()),
@@ -353,6 +356,11 @@ class Uv:
         """The newest version that an index has, wheel or not: asking for a newer one makes uv tell."""
         completed, _ = self._list(f"{name}>=999999", wanted, work)
         return newest_version(name, completed.output)
+
+
+def _is_bound(wanted: Requirements) -> bool:
+    """Whether a lock says which files may come, so that it does not matter which index has them."""
+    return wanted.exact and all(one.url or (one.is_pinned and one.hashes) for one in wanted.requirements)
 
 
 def _marked(wheels: Iterable[Wheel], completed: Completed) -> tuple[Wheel, ...]:

@@ -160,7 +160,8 @@ def _asked(job: Job, verdict: Verdict, *, upgrade: bool, strict: bool, locked: b
     artifact = verdict.artifact
     if artifact is None:
         return verdict
-    if upgrade and (artifact.wheels or artifact.left_out):  # what is to be resolved anew is not up to date
+    open_ended = not verdict.pinned and (artifact.wheels or artifact.left_out)
+    if upgrade and open_ended:  # what is to be resolved anew is not up to date
         return _anew(verdict, "--upgrade")
     if strict and any(one.severity == "warning" for one in (*job.warnings, *verdict.warnings)):
         return _anew(verdict, "--strict")  # what was built with warnings is built again, to fail

@@ -17,7 +17,7 @@ from typing import Any
 import tomli
 from packaging.dependency_groups import DependencyGroupResolver
 from packaging.errors import ExceptionGroup
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from lambda_bundle.entries import Packaging, lock_name
 from lambda_bundle.errors import BundleError, Code, Problem, Where, nearest_or_all
@@ -356,8 +356,11 @@ def _kind(name: str) -> Packaging:
     return next((kind for kind, lock in LOCKS.items() if lock == name), "requirements")
 
 
-def declared(data: Mapping[str, Any], selection: Selection) -> list[str]:
-    """The names of the packages that a pyproject.toml asks for itself (PEP 621 and 735)."""
+def declared(data: Mapping[str, Any], selection: Selection, *, certain: bool = False) -> list[NormalizedName]:
+    """The names of the packages that a pyproject.toml asks for itself (PEP 621 and 735).
+
+    `certain`: only what it asks for by a version alone, whatever the target.
+    """
     project = table(data, "project")
     extras = {canonicalize_name(name) for name in selection.extras}
     optional = table(project, "optional-dependencies")
@@ -365,6 +368,7 @@ def declared(data: Mapping[str, Any], selection: Selection) -> list[str]:
     texts += [str(one) for name in optional if canonicalize_name(name) in extras for one in optional[name]]
     for group in selection.groups:
         texts += grouped(data, group) or ()
+    texts = [text for text in texts if not (certain and re.search("[;@]", text))]
     names = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", text) for text in texts)
     return sorted({canonicalize_name(match[1]) for match in names if match})
 

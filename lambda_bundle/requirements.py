@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from lambda_bundle.targets import Target
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirement, Requirements, file_path
 
 if TYPE_CHECKING:
+    from lambda_bundle.foreign import Export
     from lambda_bundle.pylock import Locked
 
 
@@ -212,6 +213,8 @@ def _read_export(question: Question) -> Requirements:
     folder = place.original(law.path.parent)
     read = _read_lines(question, found.file, resolve=lambda _, relative: folder / relative, mixed=True)
     hashed = tuple(_with_hashes(one, found.hashes) for one in read.requirements)
+    names = {*(one.name for one in hashed), *(one.name for one in read.sources if one.name)}
+    _check_export(question, found, names)
     unused = ("package", *(("extras",) if law.kind == "pipenv" else ()))
     return replace(
         read,
@@ -221,6 +224,31 @@ def _read_export(question: Question) -> Requirements:
         files=found.files,
         warnings=(*_left_open(question, hashed), *_unused(question, *unused)),
     )
+
+
+def _check_export(question: Question, found: Export, names: Collection[str]) -> None:
+    """Raise `BundleError` where a lock is for other targets; `names` are what it has for this one."""
+    law, target, where = question.law, question.target, question.where
+    if found.spans and not any(span.holds(target) for span in found.spans):
+        told = " or ".join(map(str, found.spans))
+        message = f"{where.file} is for {told}, and {target} is not that"
+        hint = f"widen what it is locked for, and {REFRESH[law.kind]}; or choose a runtime that it is for"
+        raise BundleError(Problem(code=Code.LOCK_UNSUITABLE, message=message, where=where, hint=hint))
+    skip = set(map(canonicalize_name, question.selection.skip))
+    lost = [name for name in found.certain if name not in names and name not in skip]
+    if not lost:
+        return
+    if absent := [name for name in lost if name not in found.names]:
+        message = f"{where.file} does not have {', '.join(absent)}, and the project asks for that"
+        raise BundleError(Problem(code=Code.LOCK_STALE, message=message, where=where, hint=REFRESH[law.kind]))
+    message = (
+        f"{where.file} has {', '.join(lost)} for other targets than {target}: its markers leave that out"
+    )
+    hint = (
+        f"lock for this Python too: widen the versions that the project admits, and {REFRESH[law.kind]}; "
+        "or choose a runtime that it is for"
+    )
+    raise BundleError(Problem(code=Code.LOCK_UNSUITABLE, message=message, where=where, hint=hint))
 
 
 def _left_open(question: Question, requirements: Iterable[Requirement]) -> Iterator[Problem]:

@@ -95,6 +95,8 @@ class Requirements:
         """Whether nothing in it is left to a resolver."""
         if self.exact:
             return all(one.is_pinned for one in self.requirements)
+        if self.options.require_hashes:  # then the list is complete, by pip's own rule
+            return all(one.is_pinned for one in self.requirements) and not self.sources
         return not (self.requirements or self.sources)
 
     @property

@@ -6,6 +6,7 @@ hand-written wheels behind an index on the loopback.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from lambda_bundle import foreign
 from lambda_bundle.errors import BundleError, Code, Problem
 from lambda_bundle.jobs import Selection
 from lambda_bundle.projects import LOCKS
+from lambda_bundle.targets import Target
 
 APP = "def handler(event, context): ...\n"
 TOOLS = {
@@ -220,6 +222,13 @@ def bench(shared: Bench, tmp_path: Path) -> Bench:
     return Bench(shop, shared.house, shared.index, shared.tools, shared.locks)
 
 
+def rewrite(bench: Bench, name: str, before: str, after: str) -> None:
+    path = bench.shop.root / "api" / name
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
 LOCKING = ["poetry1", "poetry2", "pipenv", "pdm"]
 newer_tools = pytest.mark.parametrize(
     "tool", [pytest.param("poetry1", marks=pytest.mark.campaign), *LOCKING[1:]]
@@ -281,6 +290,84 @@ def test_skip_keeps_what_the_extras_of_others_bring(bench: Bench) -> None:
     bench.lock("poetry2")
     bench.shop.declare({"api": {"entry": "api", "skip": ["fast"]}})
     assert set(bench.installed("poetry2")["api"]) == {"web", "idna", "rich-one", "brought"}
+
+
+BOUNDS = {"poetry2": '">=3.9,<4"', "pdm": '">=3.9"'}
+
+
+@pytest.mark.index
+@pytest.mark.parametrize("tool", BOUNDS)
+def test_a_lock_for_other_pythons(bench: Bench, tool: str) -> None:
+    """Poetry's export leaves everything out then, and PDM's knows nothing of it."""
+    bench.write(tool)
+    rewrite(bench, "pyproject.toml", BOUNDS[tool], '">=3.9,<3.13"')
+    bench.lock(tool)
+    bench.declare()
+    one = bench.problem(tool)
+    assert (one.code, one.where.file) == (Code.LOCK_UNSUITABLE, f"api/{LOCKS[TOOLS[tool][0]]}")  # type: ignore[index]
+    assert "python3.13 on arm64" in one.message
+    assert set(bench.installed(tool, "uv-python3-10")["uv-python3-10"]) >= {"web", "idna", "fast", "tomlkit"}
+
+
+@pytest.mark.index
+def test_what_pipenv_s_markers_leave_out_is_an_error(bench: Bench) -> None:
+    """It locks for its own Python; what the Pipfile asks for without a marker is asked for everywhere."""
+    bench.house.wheel("late", python=">=3.11")
+    bench.write("pipenv", 'late = "*"')
+    rewrite(bench, "Pipfile", 'name = "loopback"', 'name = "pypi"')  # a name says nothing of the place
+    bench.lock("pipenv")
+    bench.declare()
+    assert "late" in bench.installed("pipenv", "uv-python3-13")["uv-python3-13"]
+    *_, one = bench.shop.fail("uv-python3-10", environ=bench.environ("pipenv"))
+    assert (one.code, one.where.file) == (Code.LOCK_UNSUITABLE, "api/Pipfile.lock")
+    assert "has late for other targets than python3.10" in one.message
+    skipping = {"entry": "api", "runtime": "python3.10", "arch": "x86_64", "skip": ["late"]}
+    bench.shop.declare({"api": skipping})
+    assert "late" not in bench.installed("pipenv")["api"]
+    lock = bench.shop.root / "api" / "Pipfile.lock"
+    lock.write_text(json.dumps({**json.loads(lock.read_text()), "default": {}}))
+    *_, one = bench.shop.fail(environ=bench.environ("pipenv"))
+    assert (one.code, one.message) == (
+        Code.LOCK_STALE,
+        "api/Pipfile.lock does not have fast, web, and the project asks for that",
+    )
+
+
+@pytest.mark.index
+def test_each_package_of_a_lock_comes_from_its_own_index(bench: Bench, tmp_path: Path) -> None:
+    """The hashes say which files may come: an index with an older version is no hindrance."""
+    second = Wheelhouse(tmp_path / "second")
+    second.folder.mkdir()
+    second.wheel("web", "0.1")
+    second.wheel("private")
+    with serving(Index(folder=second.folder)) as address:
+        bench.write("pipenv", 'private = { version = "*", index = "second" }')
+        source = (
+            f'[[source]]\nurl = "http://{address}/simple"\nverify_ssl = true\nname = "second"\n[packages]'
+        )
+        rewrite(bench, "Pipfile", "[packages]", source)
+        bench.lock("pipenv")
+        bench.declare()
+        found = bench.installed("pipenv", "uv-python3-13")["uv-python3-13"]
+    assert (found["web"], found["private"]) == ("web-2.0-py3-none-any.whl", "private-1.0-py3-none-any.whl")
+
+
+@pytest.mark.parametrize(
+    ("span", "holds"),
+    [
+        (foreign.Span("", ""), True),
+        (foreign.Span(">=3.9,<3.13", ""), False),
+        (foreign.Span(">=3.9", "manylinux_2_17_aarch64"), True),
+        (foreign.Span(">=3.9", "manylinux_2_17_x86_64"), False),
+        (foreign.Span("", "linux"), True),
+        (foreign.Span("", "musllinux_1_2_aarch64"), True),
+        (foreign.Span("", "macos_14_0_arm64"), False),
+        (foreign.Span("", "windows_arm64"), False),
+    ],
+    ids=str,
+)
+def test_what_a_lock_of_pdm_is_for(span: foreign.Span, *, holds: bool) -> None:
+    assert span.holds(Target("python3.13", "arm64")) == holds
 
 
 @pytest.mark.index

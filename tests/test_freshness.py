@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from projects import TASKS, Project, functions
-from wheelhouse import Wheelhouse
+from wheelhouse import Wheelhouse, sha256
 from workbench import uv_and_at_length_pip
 from workshop import Workshop, modes, one_function, told
 
@@ -797,3 +797,13 @@ def test_nothing_heavy_is_loaded_where_all_is_up_to_date(project: Project, wheel
     assert not missing & {"packaging", "pathspec", "lambda_bundle.assembly", "lambda_bundle.installers"}
     built = loaded(project, "1 of 1 built in dist\n", force=True)
     assert not built & {"packaging.pylock", "lambda_bundle.builder", "lambda_bundle.imports"}
+
+
+def test_hashed_requirements_are_pinned(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    """By pip's own rule such a list is complete: `--locked` takes it, and `--upgrade` finds nothing to do."""
+    pinned = f"pure==1.0 --hash={sha256(wheelhouse.folder / 'pure-1.0-py3-none-any.whl')}\n"
+    for text, kept in ((pinned, True), ("pure==1.0\n", False)):
+        workshop.write({"src/requirements.txt": text})
+        assert again(workshop).status == "built"
+        assert again(workshop, upgrade=True).status == ("fresh" if kept else "built")
+        assert (told(again(workshop, locked=True)) == []) == kept
