@@ -246,6 +246,25 @@ class _Verdict:
         ]
         return _stem(path).endswith("__mypyc") and bool(compiled) and all(map(self._stand_in, compiled))
 
+    @cached_property
+    def _lacking(self) -> dict[str | None, list[bool]]:
+        """Of the extension modules of each owner, whether a library is missing."""
+        found: dict[str | None, list[bool]] = {}
+        for path, binary in self.found.items():
+            if self._is_module(path) and self._is_found(path) and self._fits(binary):
+                found.setdefault(self.owner(path), []).append(any(self._missing(binary)))
+        return found
+
+    def _is_aside(self, path: str) -> bool:
+        """Whether it is one of a few modules of a distribution whose others load.
+
+        Those are for what may be there or not, such as the threads of TBB and OpenMP or a GPU, and the
+        distribution does without.
+        """
+        owner = self.owner(path)
+        lacking = self._lacking.get(owner, [])
+        return owner is not None and self._is_module(path) and 2 * sum(lacking) < len(lacking)
+
     def _severity(self, path: str) -> Severity:
         """What it weighs when a file cannot be loaded."""
         if path in self._imported:
@@ -362,7 +381,7 @@ class _Verdict:
             yield self._problem(
                 Code.LIBRARY_MISSING,
                 path,
-                self._severity(path),
+                "warning" if self._is_aside(path) else self._severity(path),
                 f"it needs {names}, and neither the artifact, its layers nor {self.target.runtime} has "
                 + ("that" if len(missing) == 1 else "these"),
                 "choose a wheel that includes what it needs, or bring that in a layer",

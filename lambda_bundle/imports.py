@@ -13,21 +13,14 @@ from typing import Literal
 
 from lambda_bundle import stdlib
 from lambda_bundle.errors import Code, Problem, Where, did_you_mean
-from lambda_bundle.modules import Found, Path, module_name, parents
+from lambda_bundle.modules import RUNTIME_MODULES, Found, Path, module_name, parents
 from lambda_bundle.reading import Reading
 from lambda_bundle.source import Import, Source, When
 from lambda_bundle.syntax import HOST
 from lambda_bundle.targets import Target
 
-RUNTIME_MODULES = frozenset(
-    {
-        *("awslambdaric", "boto3", "botocore", "dateutil", "jmespath", "s3transfer", "simplejson", "six"),
-        *("snapshot_restore_py", "urllib3"),
-    }
-)
-"""What the runtimes have beside the standard library: the SDK, the interface client, and what they need."""
 _LOADED = frozenset(
-    {"decimal", "http", "json", "logging", "math", "os", "re", "time", "traceback"}
+    {"decimal", "json", "logging", "math", "os", "re", "time", "traceback"}
     | {"abc", "codecs", "collections", "copyreg", "encodings", "enum", "functools", "genericpath"}
     | {"importlib", "io", "keyword", "linecache", "numbers", "operator", "posixpath", "reprlib", "site"}
     | {"stat", "string", "threading", "types", "warnings", "weakref"}
@@ -76,14 +69,17 @@ class Judge:
         handler: str | None,
         roots: Sequence[str] = ("",),
         skips: bool = False,
+        moved: bool = False,
+        provided: Collection[str] = (),
         others: Callable[[Found], Reading | None] = lambda _: None,
         foreign: Callable[[Found], bool] = lambda _: True,
     ) -> None:
         """Judge what is known of each source file of the function itself, by its path in the artifact.
 
         `roots` are the folders in there that Python looks into: the first of the import path. With `skips`,
-        dependencies were left out on purpose. `others` reads a file of a dependency or a layer, and `foreign`
-        tells whether a distribution has brought it.
+        dependencies were left out on purpose; what is `provided` can be imported though it has no file, and
+        where the path was `moved`, so may everything. `others` reads a file of a dependency or a layer, and
+        `foreign` tells whether a distribution has brought it.
         """
         self._own, self._path, self._target = own, path, target
         self._handler, self._roots = handler, roots
@@ -92,12 +88,12 @@ class Judge:
         self._modules = {self._name(file): file for file in own}
         self._loading, self._reaching = self._reached()
         sources = {file: source for file in self._reaching if (source := own[file].source) is not None}
-        self._installed = {name for source in sources.values() for name in source.installs}
+        self._installed = {*provided, *(name for source in sources.values() for name in source.installs)}
         self._set = {
             (self._absolute(file, one), one.name) for file, source in sources.items() for one in source.sets
         }
         self._patched = any(source.patches for source in sources.values())
-        self._moved = self._patched or any(source.moves for source in sources.values())
+        self._moved = moved or self._patched or any(source.moves for source in sources.values())
 
     def _name(self, file: str) -> str:
         """The dotted name of one of its own files."""
@@ -110,8 +106,9 @@ class Judge:
 
     def _find(self, name: str) -> Found | None:
         """What `import NAME` finds, once Python runs: what it has loaded before is not looked for."""
-        top = name.partition(".")[0]
-        return None if top in _LOADED and stdlib.has(top, self._target.version) else self._path.find(name)
+        top, version = name.partition(".")[0], self._target.version
+        loaded = top in stdlib.builtin(version) or (top in _LOADED and stdlib.has(top, version))
+        return None if loaded else self._path.find(name)
 
     def _is_own(self, found: Found) -> bool:
         return found.root < len(self._roots) and found.path in self._own
@@ -142,7 +139,12 @@ class Judge:
             )
             yield _problem(Code.HANDLER_SHADOWED, message, hint="rename the module", where=Where(key=handler))
             return
-        if found is None:
+        hidden = self._path.hidden(dotted)
+        if hidden is not None:
+            message = f'"{dotted}" is in a folder without __init__.py, and "{top}" is a module of {runtime}'
+            where = Where(file=hidden.path)
+            yield _problem(Code.HANDLER_SHADOWED, message, hint=f"rename {top}/", where=where)
+        elif found is None:
             message = f'there is no module "{dotted}" for the handler {handler}'
             near = did_you_mean(dotted, self._modules)
             hint = near or f"its file would be {dotted.replace('.', '/')}.py in the artifact"
@@ -261,6 +263,8 @@ class Judge:
             if failure is None or fallback:
                 continue
             severity, hint = self._severity(one.when, loaded=loaded), failure.hint
+            if any(not _passes(failures[number]) for number in one.after):
+                severity = "note"
             if failure.uncertain and severity == "error":
                 severity = "warning"
             if failure.code is Code.IMPORT_FROM_RUNTIME:
@@ -308,7 +312,7 @@ class Judge:
     def _missing(self, module: str) -> Failure | None:
         """Why a module cannot be imported."""
         top = module.partition(".")[0]
-        if top in self._installed:
+        if top in self._installed or module == "__main__":
             return None
         if self._find(top) is None:
             return self._outside(module)
@@ -316,7 +320,8 @@ class Judge:
             if self._find(name) is None:
                 above = self._find(name.rpartition(".")[0])
                 source = None if above is None else self._source(above)
-                if above is not None and above.kind != "namespace" and (source is None or source.dynamic):
+                made = source is None or source.moves or source.patches or source.reaches
+                if above is not None and above.kind != "namespace" and made:
                     return None  # such as six.moves, which is made at run time
                 holder = name.rpartition(".")[0]
                 message = f'"{name}" is imported and is not there: {holder} has no such module'
@@ -351,6 +356,8 @@ class Judge:
         holder, _, last = module.rpartition(".")
         if not holder or stdlib.module(module) is not None or module in _ATTRIBUTES:
             return None
+        if (hidden := self._path.hidden(module)) is not None:
+            return self._given_way(module, hidden)
         if stdlib.module(holder) is None:
             return self._unknown(holder)
         message = f'"{module}" is imported, and {holder} has no module {last} in any Python'
@@ -360,15 +367,7 @@ class Judge:
         """Why `from MODULE import NAME` fails although there is the module."""
         found = self._find(module)
         if found is None:
-            span = stdlib.member(module, name)
-            if span is None:
-                return self._shadowed(module, name)
-            if span.holds(self._target.version):
-                return None
-            message = f'{module} has no "{name}" on {self._target.runtime}: {span.told(self._target.version)}'
-            return Failure(
-                f"{module}.{name}", message, "import what took its place, or choose another runtime"
-            )
+            return self._outside_name(module, name)
         elsewhere = found.root >= len(self._roots)
         if elsewhere if found.kind == "namespace" else not self._is_own(found) and self._foreign(found):
             return None  # what a dependency defines is its own business
@@ -379,6 +378,22 @@ class Judge:
             # What other modules of a layer give it is not looked for.
             return Failure(f"{module}.{name}", message, near, uncertain=elsewhere)
         return None
+
+    def _outside_name(self, module: str, name: str) -> Failure | None:
+        """The same for a module of the standard library."""
+        span, version, full = stdlib.member(module, name), self._target.version, f"{module}.{name}"
+        if span is None:
+            hidden = self._path.hidden(full) if stdlib.module(full) is None else None
+            return self._shadowed(module, name) if hidden is None else self._given_way(full, hidden)
+        if span.holds(version):
+            return None
+        message = f'{module} has no "{name}" on {self._target.runtime}: {span.told(version)}'
+        return Failure(full, message, "import what took its place, or choose another runtime")
+
+    def _given_way(self, module: str, hidden: Found) -> Failure:
+        top = module.partition(".")[0]
+        message = f'"{module}" is imported, and {hidden.path} is not where Python looks: "{top}" is its own'
+        return Failure(module, message, f"rename {top}/: without __init__.py it gives way to Python's module")
 
     def _shadowed(self, module: str, name: str) -> Failure | None:
         """Why a name of a module is not there that has the name of one which Python has loaded before."""
@@ -406,7 +421,8 @@ class Judge:
         source = self._source(found)
         if source is None:
             return None
-        if name in source.names or name in _OF_EVERY_MODULE or (module, name) in self._set:
+        known = name in source.names or name in _OF_EVERY_MODULE or (module, name) in self._set
+        if known or any(self._binds(found, one, f"{module}.{name}") for one in source.imports):
             return True
         answers = {
             self._exports(star, name, seen | {module})
@@ -416,6 +432,11 @@ class Judge:
         if True in answers:
             return True
         return None if source.dynamic or None in answers else False
+
+    def _binds(self, found: Found, one: Import, module: str) -> bool:
+        """Whether an import of a package makes one of its own modules an attribute of it."""
+        imported = None if one.when == "never" else self._absolute(found.path, one)
+        return imported is not None and f"{imported}.".startswith(f"{module}.")
 
     def _exports(self, module: str, name: str, seen: frozenset[str]) -> bool | None:
         """Whether `from MODULE import *` brings a name."""

@@ -11,7 +11,16 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lambda_bundle import stdlib
 from lambda_bundle.targets import Target
+
+RUNTIME_MODULES = frozenset(
+    {
+        *("awslambdaric", "boto3", "botocore", "dateutil", "jmespath", "s3transfer", "simplejson", "six"),
+        *("snapshot_restore_py", "urllib3"),
+    }
+)
+"""What the runtimes have beside the standard library: the SDK, the interface client, and what they need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +51,38 @@ class Path:
     """The import path of a function: its own folder, then its layers."""
 
     def __init__(self, roots: Sequence[Root], target: Target) -> None:
-        self._roots = roots
+        self._roots, self._version = roots, target.version
         major, minor = target.version
         tag = f"cpython-{major}{minor}{'m' if target.version < (3, 8) else ''}-{target.machine}-linux-gnu"
         self._suffixes = (f".{tag}.so", ".abi3.so", ".so", ".py", ".pyc")
         self._found: dict[str, Found | None] = {}
 
     def find(self, name: str) -> Found | None:
-        """What `import NAME` finds; None when there is no such file, whatever the standard library has."""
+        """What `import NAME` finds; None when there is no such file, whatever the standard library has.
+
+        A folder that is no package gives way to what comes later on the path and is one.
+        """
+        return None if self._gives_way(name) else self._look(name)
+
+    def hidden(self, name: str) -> Found | None:
+        """What `import NAME` would find, if the standard library or the runtime did not have that package."""
+        return self._look(name) if self._gives_way(name) else None
+
+    def _gives_way(self, name: str) -> bool:
+        top = name.partition(".")[0]
+        if not (stdlib.has(top, self._version) or top in RUNTIME_MODULES):
+            return False
+        found = self._look(top)
+        return found is not None and found.kind == "namespace"
+
+    def _look(self, name: str) -> Found | None:
         if name not in self._found:
             parent, _, last = name.rpartition(".")
             portions: Sequence[tuple[int, str]] = [
                 (number, root.prefix) for number, root in enumerate(self._roots)
             ]
             if parent:
-                above = self.find(parent)
+                above = self._look(parent)
                 portions = [] if above is None else above.portions
             self._found[name] = self._in(portions, last) if last else None
         return self._found[name]

@@ -27,7 +27,7 @@ _ENDING = frozenset({"sys.exit", "exit", "quit", "os._exit", "os.abort"})
 _TRICKS = frozenset({"globals", "vars", "locals", "exec", "setattr"})
 _CHANGING = re.compile(
     r"\b(?:globals|vars|locals|exec|setattr|addsitedir|global|__path__)\b|\bsys\s*\.\s*(?:path|modules)\b"
-    r"|\binstall_as_|\bfrom\s+sys\s+import\b|\bimport\s+sys\s+as\b"
+    r"|\binstall_as_|\b__all__\s*[.\[]|\bfrom\s+sys\s+import\b|\bimport\s+sys\s+as\b"
 )
 """What a function that changes modules, or the path, has in its text."""
 _INSTALLING = "install_as_"
@@ -56,6 +56,8 @@ class Import:
     when: When
     instead: tuple[tuple[int, ...], ...] = ()
     """It runs where of each of these groups of imports of the same file one fails."""
+    after: tuple[int, ...] = ()
+    """It runs only where none of these fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,8 @@ class Source:
     """It changes `sys.path`, or the path of a package."""
     patches: bool = False
     """It puts modules into `sys.modules`, or names into what it finds there."""
+    reaches: bool = False
+    """It has `sys.modules` in its hands, whatever it does with it."""
     installs: frozenset[str] = frozenset()
     """Modules that it has put there by a function of this name, as in `install_as_MySQLdb()`."""
     sets: tuple[Import, ...] = ()
@@ -140,6 +144,7 @@ class _Reader:
     dynamic: bool = False
     moves: bool = False
     patches: bool = False
+    reaches: bool = False
     installs: set[str] = field(default_factory=set)
     sets: list[Import] = field(default_factory=list)
     modules: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -159,6 +164,7 @@ class _Reader:
             dynamic=self.dynamic or "__getattr__" in self.names,
             moves=self.moves,
             patches=self.patches,
+            reaches=self.reaches,
             installs=frozenset(self.installs),
             sets=tuple(self.sets),
             imports=tuple(self.imports),
@@ -209,7 +215,7 @@ class _Reader:
             if not self.depth:
                 self.names -= {one.id for one in node.targets if isinstance(one, ast.Name)}
         else:
-            self._all(node)
+            self._all(node, when)
             self._expressions([node], when)
 
     def _inside(self, body: Iterable[ast.stmt], when: When) -> None:
@@ -232,6 +238,8 @@ class _Reader:
                     inner.update(ast.walk(node.target))
                 elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node not in inner:
                     self._define(node.id, when)
+                    if node.id == "__path__" and not self.depth:
+                        self._change(node.id)
                 elif isinstance(node, ast.MatchAs | ast.MatchStar | ast.MatchMapping):
                     self._define(
                         (node.rest if isinstance(node, ast.MatchMapping) else node.name) or "_", when
@@ -250,7 +258,7 @@ class _Reader:
         elif isinstance(node, ast.Attribute):
             self._attribute(node)
         elif isinstance(node, ast.Name) and self._is_modules(node):
-            self.dynamic = True
+            self.dynamic = self.reaches = True
 
     def _call(self, node: ast.Call) -> None:
         called = self._named(node.func)
@@ -269,7 +277,7 @@ class _Reader:
 
     def _attribute(self, node: ast.Attribute) -> None:
         if self._is_modules(node):
-            self.dynamic = True
+            self.dynamic = self.reaches = True
         if isinstance(node.ctx, ast.Store):
             self._change(self._named(node))
             self._give(node.value, node.attr, node.lineno)
@@ -295,6 +303,8 @@ class _Reader:
             self.dynamic = self.dynamic or what == "__path__"
         elif what == "sys.modules":
             self.patches = True
+        elif what == "__all__":
+            self.dynamic = True
 
     def _is_modules(self, node: ast.AST) -> bool:
         return isinstance(node, ast.Name | ast.Attribute) and self._named(node) == "sys.modules"
@@ -311,8 +321,10 @@ class _Reader:
         named = self._named(context.func) in {"suppress", "contextlib.suppress"}
         return named and any(_catches(kind) for kind in context.args)
 
-    def _all(self, node: ast.stmt) -> None:
-        """`__all__`, as long as it is written out."""
+    def _all(self, node: ast.stmt, when: When) -> None:
+        """`__all__`, as long as it is written out; of several lists, all that is in one of them."""
+        if when == "never":
+            return
         if isinstance(node, ast.Assign):
             targets: list[ast.expr] = node.targets
         elif isinstance(node, ast.AnnAssign | ast.AugAssign):
@@ -325,7 +337,8 @@ class _Reader:
                 isinstance(one, ast.Constant) for one in value.elts
             ):
                 listed = {str(one.value) for one in value.elts if isinstance(one, ast.Constant)}
-                self.exports = listed if isinstance(node, ast.Assign) else (self.exports or set()) | listed
+                self.exports = (self.exports or set()) | listed
+                self.dynamic = self.dynamic or when != "import"
             else:
                 self.dynamic = True
 
@@ -356,7 +369,12 @@ class _Reader:
             if self.guarded[number] == self.guards and self.imports[number].when == inside
         )
         self.guards -= 1
-        self.body(node.orelse, inside)
+        begin = len(self.imports)
+        plain = all(isinstance(one, ast.Import | ast.ImportFrom) for one in node.body)
+        self.body(node.orelse, when if plain else inside)
+        for number in range(begin, len(self.imports)):
+            one = self.imports[number]
+            self.imports[number] = replace(one, after=(*one.after, *tried))
         for handler in node.handlers:
             begin = len(self.imports)
             self.body(handler.body, when if _catches(handler.type) and tried else _weaker(when, "maybe"))

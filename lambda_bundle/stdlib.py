@@ -34,6 +34,10 @@ class Span:
         return f"Python 3.{(self.last or 0) + 1} removed it"
 
 
+_ALIASES = {"os.path": "posixpath"}
+"""Modules that are other modules."""
+
+
 @cache
 def _table() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(Path(__file__).with_name("stdlib.json").read_text(encoding="utf-8"))
@@ -48,7 +52,7 @@ def module(name: str) -> Span | None:
 
 def member(module: str, name: str) -> Span | None:
     """The versions whose module has a name, where some have it and others do not."""
-    span = _table()["names"].get(module, {}).get(name)
+    span = _table()["names"].get(_ALIASES.get(module, module), {}).get(name)
     return None if span is None else Span(*span)
 
 

@@ -7,6 +7,7 @@ for all that have it: a `Part` knows that.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -139,7 +140,9 @@ def verify(subject: Subject, desk: Desk) -> tuple[Problem, ...]:
 
 def _problems(subject: Subject, desk: Desk) -> Iterator[Problem]:
     content, target = subject.content, subject.target
-    path = ImportPath([root for one in subject.contents for root in _roots(one, target)], target)
+    roots = [root for one in subject.contents for root in _roots(one, target)]
+    added, moved = _path_files(subject)
+    path = ImportPath([*roots, *added], target)
     code = {file: place for file, place in subject.own.items() if file.endswith(".py")}
     judge = Judge(
         readings(code, target, desk),
@@ -148,6 +151,8 @@ def _problems(subject: Subject, desk: Desk) -> Iterator[Problem]:
         handler=subject.handler,
         roots=[root.prefix for root in _roots(content, target)],
         skips=bool(subject.skipped),
+        moved=moved,
+        provided={"distutils"} if any(f"{root.prefix}{_DISTUTILS}" in root.files for root in roots) else (),
         others=_reader(subject),
         foreign=lambda found: subject.owner(found.path) is not None,
     )
@@ -181,6 +186,28 @@ def _roots(content: Content, target: Target) -> tuple[Root, ...]:
     if versioned.rstrip("/") in content.folders:
         return (Root(content.files, content.folders, prefix=versioned), root)
     return (root,)
+
+
+def _path_files(subject: Subject) -> tuple[list[Root], bool]:
+    """The folders that the user's own .pth files add to the path, and whether they run code for it.
+
+    Lambda heeds them as `site` does (https://docs.python.org/3/library/site.html).
+    """
+    content, found, runs = subject.content, list[Root](), False
+    for root in _roots(content, subject.target):
+        for path, file in subject.own.items():
+            if not path.endswith(".pth") or posixpath.dirname(path) != root.prefix.rstrip("/"):
+                continue
+            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+                runs = runs or line.startswith(("import ", "import\t"))
+                if line.strip() and not line.startswith(("#", "import ", "import\t", "/")):
+                    folder = posixpath.normpath(posixpath.join(root.prefix, line.strip()))
+                    found.append(Root(content.files, content.folders, prefix=f"{folder}/"))
+    return found, runs
+
+
+_DISTUTILS = "distutils-precedence.pth"
+"""With this file, setuptools has `distutils` found in itself."""
 
 
 def _reader(subject: Subject) -> Callable[[Found], Reading | None]:

@@ -234,6 +234,21 @@ def test_a_program_with_newer_symbols_is_a_warning(tmp_path: Path) -> None:
 # --- libraries
 
 
+def test_a_few_modules_that_lack_a_library_are_left_aside(tmp_path: Path) -> None:
+    """numba has threads of OpenMP and TBB beside its own, and does without."""
+    whole = {f"numba/{name}.cpython-313-x86_64-linux-gnu.so": Elf() for name in ("one", "two")}
+    lacking = {"numba/omppool.cpython-313-x86_64-linux-gnu.so": Elf(needed=["libgomp.so.1"])}
+    assert told(problems(tmp_path, {**whole, **lacking})) == [
+        ("warning", "LIBRARY_MISSING", next(iter(lacking)))
+    ]
+    (half,) = problems(tmp_path, {**dict(list(whole.items())[:1]), **lacking})
+    assert half.severity == "error"
+    needing = {**whole, "numba/lib.so.1": Elf(soname="lib.so.1", needed=["libgomp.so.1"])}
+    needing["numba/one.cpython-313-x86_64-linux-gnu.so"] = Elf(needed=["lib.so.1"])
+    (library,) = problems(tmp_path, needing)
+    assert (library.severity, library.where.file) == ("error", "numba/lib.so.1")
+
+
 def test_libraries_that_are_nowhere(tmp_path: Path) -> None:
     module = Elf(needed=["libGL.so.1", "libown.so.3", "libc.so.6"])
     (problem,) = problems(tmp_path, {MODULE: module})

@@ -552,3 +552,109 @@ def test_fallback_that_is_needed_too() -> None:
     text += "    except ImportError:\n        import c1"
     found = judged({"app.py": f"{text}\n{HANDLER}"})
     assert [(one.severity, one.where.line) for one in found] == [("note", 2), ("note", 5), ("error", 7)]
+
+
+# --- folders that are no packages, and give way to Python's own
+
+
+@pytest.mark.parametrize(
+    "text", ["from email.mime.text import MIMEText", "from html import escape", "import boto3"]
+)
+def test_folders_without_a_package_hide_nothing(text: str) -> None:
+    """Templates in email/ or html/ are ordinary."""
+    own = {"app.py": f"{text}\n{HANDLER}", "email/a.html": "", "html/b.html": "", "boto3/c.json": ""}
+    found = [one.code for one in judged(own) if one.severity != "note"]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "module"),
+    [
+        ("from queue.worker import work", "queue.worker"),
+        ("import queue.worker", "queue.worker"),
+        ("from queue import worker", "queue.worker"),
+    ],
+)
+def test_folders_that_give_way(text: str, module: str) -> None:
+    own = {"app.py": f"{text}\n{HANDLER}", "queue/worker.py": "work = 1"}
+    (problem,) = judged(own)
+    assert (problem.severity, problem.code, problem.where.key) == ("error", Code.IMPORT_MISSING, module)
+    assert problem.hint is not None
+    assert problem.hint.startswith("rename queue/")
+    assert judged({**own, "queue/__init__.py": ""}) == []
+
+
+def test_a_handler_in_a_folder_that_gives_way() -> None:
+    (problem,) = judged({"platform/app.py": HANDLER}, handler="platform.app.handler")
+    assert (problem.severity, problem.code) == ("error", Code.HANDLER_SHADOWED)
+    assert problem.hint == "rename platform/"
+
+
+# --- what a package can have besides
+
+
+@pytest.mark.parametrize(
+    "own", ["def __getattr__(name): ...", "globals().update(a=1)", "__all__ = list('a')"]
+)
+def test_what_makes_names_makes_no_modules(own: str) -> None:
+    (problem,) = judged({"app.py": f"import pkg.nosuch\n{HANDLER}", "pkg/__init__.py": own})
+    assert (problem.severity, problem.code) == ("error", Code.IMPORT_MISSING)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "__path__ = __import__('pkgutil').extend_path(__path__, __name__)",
+        "__path__ += ['x']",
+        "__path__ = ['x']",
+    ],
+)
+def test_a_path_of_a_package_may_lead_anywhere(path: str) -> None:
+    own = {"app.py": f"from acme.util import x\n{HANDLER}", "acme/__init__.py": path}
+    assert told(own) in ([], [("warning", "ImportMissing", "app.py")])
+
+
+def test_modules_are_attributes_of_their_packages() -> None:
+    own = {"top.py": "from pkg import *", "pkg/__init__.py": "from .sub import x", "pkg/sub.py": "x = 1"}
+    assert judged({**own, "app.py": f"from top import sub\n{HANDLER}"}) == []
+    own["pkg/__init__.py"] = "import pkg.sub"
+    assert judged({**own, "app.py": f"from top import sub\n{HANDLER}"}) == []
+    (problem,) = judged({**own, "app.py": f"from top import other\n{HANDLER}"})
+    assert problem.code is Code.IMPORT_MISSING
+
+
+@pytest.mark.parametrize(
+    "exports",
+    [
+        "__all__ = []\ndef export(f): __all__.append(f.__name__); return f\n@export\ndef thing(): ...",
+        "__all__ = []\n__all__.extend(['thing'])\nthing = 1",
+        "thing = 1\n__all__ = []\n__all__[:] = ['thing']",
+        "thing = 1\nimport os\nif os.name == 'posix':\n    __all__ = ['thing']\nelse:\n    __all__ = []",
+        "thing = 1\nimport os\nif os.environ.get('X'):\n    __all__ = []",
+        "thing = 1\ntry:\n    import ast\n    __all__ = ['thing']\nexcept ImportError:\n    __all__ = []",
+    ],
+)
+def test_lists_of_names_that_grow(exports: str) -> None:
+    own = {"app.py": f"from lib import thing\n{HANDLER}", "lib/__init__.py": "from .impl import *"}
+    assert judged({**own, "lib/impl.py": exports}) == []
+
+
+@pytest.mark.parametrize(("tried", "severity"), [("import json", "error"), ("import absent", "note")])
+def test_what_follows_a_try_that_works_runs_for_certain(tried: str, severity: str) -> None:
+    text = f"try:\n    {tried}\nexcept ImportError:\n    json = None\nelse:\n    import nothere\n"
+    found = {one.where.key: one.severity for one in judged({"app.py": text + HANDLER})}
+    assert found["nothere"] == severity
+
+
+def test_the_main_module_is_there() -> None:
+    fine("import __main__\nfrom __main__ import x")
+
+
+def test_what_is_built_in_always_wins() -> None:
+    own = {"app.py": f"import itertools\n{HANDLER}", "itertools.py": "import nothere"}
+    assert told(own) == [("warning", "ImportMissing", "itertools.py")]
+
+
+def test_names_of_os_path() -> None:
+    assert "came with Python 3.12" in missing("from os.path import splitroot", target=PY310)
+    fine("from os.path import splitroot, join")

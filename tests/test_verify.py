@@ -206,6 +206,24 @@ def test_what_a_hook_adds_is_judged(workshop: Workshop) -> None:
     ]
 
 
+def test_path_files_are_heeded(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    """Lambda takes the folder of the function for one of `site`; setuptools has distutils that way."""
+    workshop.write({"src/app.py": f"import inner\n{HANDLER}", "src/deep/er/inner.py": "x = 1\n"})
+    assert found(workshop) == [("error", "ImportMissing")]
+    workshop.write({"src/x.pth": "# where it is\n\ndeep/er\n../outside\n"})
+    assert found(workshop) == []
+    workshop.write({"src/x.pth": "import os; os.environ\n", "src/app.py": f"import anything\n{HANDLER}"})
+    assert ("warning", "ImportMissing") in found(workshop)
+    assert [one for one in found(workshop) if one[0] == "error"] == []
+    workshop.write({"src/x.pth": "", "src/app.py": f"from distutils.util import strtobool\n{HANDLER}"})
+    assert ("error", "ImportMissing") in found(workshop)
+    wheelhouse.wheel(
+        "setuptools", files={"distutils-precedence.pth": "import os\n", "setuptools/__init__.py": ""}
+    )
+    workshop.write({"src/requirements.txt": "setuptools\n"})
+    assert [one for one in found(workshop) if one[0] == "error"] == []
+
+
 def test_ruff_is_not_started_for_nothing(tmp_path: Path) -> None:
     """It would need the folder for temporary files."""
     children, nowhere = Children(), tmp_path / "nowhere"
