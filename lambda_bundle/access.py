@@ -7,6 +7,7 @@ the configuration of the backend. Where several name indexes to ask besides, all
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +133,19 @@ def _check(options: Options) -> None:
 def secrets(environ: Mapping[str, str]) -> frozenset[str]:
     """What the variables of the backends say that must not be shown, in every form in which it may stand."""
     return frozenset(one for one in _secrets(environ) if one)
+
+
+def loud(environ: Mapping[str, str]) -> frozenset[str]:
+    """What must not be shown of a hook's output: secrets of the backends, and what is named like one."""
+    named = (value for name, value in environ.items() if _SECRET.search(name) and len(value) >= _SHORT)
+    return secrets(environ) | frozenset(named)
+
+
+_SECRET = re.compile(
+    r"TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|PRIVATE_?KEY|CREDENTIAL|_AUTH$|BASIC", re.IGNORECASE
+)
+_SHORT = 6
+"""Characters that a value has at least: to mask what is shorter would make output unreadable."""
 
 
 def _secrets(environ: Mapping[str, str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -251,8 +252,21 @@ class Assembly:
             return Path(tempfile.mkdtemp(prefix=f".{self._job.name}-", dir=parent))
         return private_folder(self._stack, prefix=f".{self._job.name}-", parent=parent)
 
+    def _full(self) -> BundleError | None:
+        """The error for a temporary folder that has the least room of all that is written to."""
+        scratch = self._run.scratch
+        places = [self._run.cache.root, self._job.output, scratch]
+        free = {place: shutil.disk_usage(place).free for place in places if place.exists()}
+        if min(free, key=lambda place: free[place]) != scratch or len(set(free.values())) == 1:
+            return None
+        message = f"the temporary folder has no room left: {scratch.parent}"
+        hint = "make room there, or name another folder in TMPDIR"
+        return BundleError(Problem(code=Code.SYSTEM_ERROR, message=message, hint=hint))
+
     def _refused(self, error: OSError) -> BundleError:
         """The error for what the system refused: to read the sources, or to write what becomes of them."""
+        if error.errno in _NO_ROOM and not error.filename and (full := self._full()) is not None:
+            return full
         job, file = self._job, Path(str(error.filename or self._job.output))
         if self._run.cache.holds(str(file)):
             if error.errno not in _NO_ROOM:
@@ -280,7 +294,14 @@ class Assembly:
             name=job.name, entry=str(job.sources), runtime=" ".join(job.runtimes), arch=job.target.arch
         )
         environ = {**self._environ, **told}
-        hooks.run(commands, folder=folder, environ=environ, timeout=job.timeout, children=self._run.children)
+        hooks.run(
+            commands,
+            folder=folder,
+            environ=environ,
+            timeout=job.timeout,
+            children=self._run.children,
+            secrets=access.loud(environ),
+        )
         for share in shares:
             refresh_records(folder / share.site, share.found.infos)
         hint = "let the hook remove it when it is done"

@@ -223,7 +223,7 @@ def _seal(name: str, text: str) -> str:
 
 def parse_size(text: str, name: str) -> int:
     """Bytes of a size such as 500MB or 2.5 GB (1 kB = 1000 B). Raises `BundleError` that names the option."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?b?)\s*", text.lower())
+    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmgt]?b?)\s*", text.lower())
     if match is None:
         message = f'"{text}" is not a size'
         raise BundleError(

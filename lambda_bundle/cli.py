@@ -13,7 +13,7 @@ from invoke.exceptions import Exit, ParseError, UnknownFileType
 from invoke.program import Program
 
 from lambda_bundle import __version__
-from lambda_bundle.edge import edge, invalid
+from lambda_bundle.edge import USAGE, edge, invalid
 from lambda_bundle.errors import did_you_mean
 from lambda_bundle.tasks import ns
 
@@ -84,6 +84,13 @@ def main() -> None:
         version=__version__,
     )
     try:
-        command.run()
-    except BrokenPipeError:  # whoever read the help has seen enough; tasks write with more care
+        try:
+            command.run()
+        finally:
+            if sys.stdout is not None:  # Python has none where whoever has called it has closed it
+                sys.stdout.flush()
+    except OSError as error:  # while help was written; tasks write with more care
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # whoever read the help has seen enough then
+            sys.stderr.write(f"stdout cannot be written: {error.strerror}\n")
+            raise SystemExit(USAGE) from None

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lambda_bundle.errors import Problem, Where
@@ -45,8 +46,9 @@ class _Log:
     is_live = False
     width = _WIDE
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, *, aside: bool = False) -> None:
+        """`aside`: what is written there is no result."""
+        self._stream, self._aside = stream, aside
 
     def wrapped(self, line: Sequence[Cell]) -> None:
         """Write a line."""
@@ -77,6 +79,10 @@ class _Log:
             self._stream.flush()
         except BrokenPipeError:  # the work goes on, and its exit code counts
             self.leave()
+        except OSError:  # a full disk: of progress nothing is lost that matters, of results it is
+            if not self._aside:
+                raise
+            self.leave()
 
 
 def _joined(line: Sequence[Cell]) -> str:
@@ -87,7 +93,7 @@ def _opened(stream: TextIO, *, stderr: bool) -> _Log | Terminal:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # no name of a file is worth a crash
     if not stream.isatty() and not any(map(os.environ.get, _COLOURS)):
-        return _Log(stream)
+        return _Log(stream, aside=stderr)
     from lambda_bundle.terminal import Terminal  # noqa: PLC0415 - see above
 
     return Terminal(stream, stderr=stderr, unlimited=_WIDE)
@@ -162,9 +168,9 @@ class Printer:
             self.note(("  --> ", "blue"), (place, ""))
         if problem.detail:
             self._detail(problem.detail.splitlines())
-        if problem.hint:
+        if hint := _spoken(problem.hint):
             self.note()
-            self.note(("hint", "bold cyan"), (f": {problem.hint}", ""))
+            self.note(("hint", "bold cyan"), (f": {hint}", ""))
         self.note()
 
     def _detail(self, lines: Sequence[str]) -> None:
@@ -268,6 +274,16 @@ def problem_document(problem: Problem) -> dict[str, Any]:
         "key": where.key,
         "name": where.name,
         "stage": where.stage,
-        "hint": problem.hint,
+        "hint": _spoken(problem.hint),
         "detail": problem.detail,
     }
+
+
+def _spoken(hint: str | None) -> str | None:
+    """A hint with the program that was called in the commands that it names."""
+    if hint is None or PurePath(sys.argv[0]).stem != "lambda-bundle":
+        return hint
+    return _COMMAND.sub("lambda-bundle ", hint)
+
+
+_COMMAND = re.compile(r"\binvoke (?=(?:bundle|lock|verify|validate|plan|smoke|clean|cache)\b)")

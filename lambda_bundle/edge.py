@@ -50,6 +50,11 @@ def _reporting(*, as_json: bool) -> Iterator[Printer]:
     except OSError as error:
         printer.settle()
         problems = [_system_problem(error)]
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "new thread" not in str(error):
+            raise
+        printer.settle()
+        problems = [_exhausted()]
     else:
         return
     if as_json:
@@ -68,6 +73,16 @@ def _system_problem(error: OSError) -> Problem:
         message=f"the operating system says: {error.strerror or error}",
         where=where,
         hint="see that the folder is there, that its permissions allow the work, and that the disk has room",
+    )
+
+
+def _exhausted() -> Problem:
+    from lambda_bundle.errors import Code, Problem  # noqa: PLC0415
+
+    return Problem(
+        code=Code.SYSTEM_ERROR,
+        message="there is no room for another thread or process",
+        hint="allow more (`ulimit -u` and `-v`, the limits of the container), or work with --jobs 1",
     )
 
 
@@ -99,15 +114,22 @@ def _seldom_collected() -> Iterator[None]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """CI systems end a job with SIGTERM; it is to leave as little behind as Ctrl-C."""
+    """CI systems end a job with SIGTERM, and terminals that are closed with SIGHUP.
+
+    Both are to leave as little behind as Ctrl-C. A signal that is ignored, as by `nohup`, stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():  # only that one can set handlers
         yield
         return
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    previous = {one: signal.getsignal(one) for one in numbers if signal.getsignal(one) != signal.SIG_IGN}
+    for one in previous:
+        signal.signal(one, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for one, handler in previous.items():
+            signal.signal(one, handler)
 
 
 def _interrupt(*_: object) -> None:

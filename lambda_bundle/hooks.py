@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lambda_bundle.process import Children
@@ -20,14 +20,26 @@ def variables(*, name: str, entry: str, runtime: str, arch: str) -> dict[str, st
 
 
 def run(
-    commands: Sequence[str], *, folder: Path, environ: Mapping[str, str], timeout: float, children: Children
+    commands: Sequence[str],
+    *,
+    folder: Path,
+    environ: Mapping[str, str],
+    timeout: float,
+    children: Children,
+    secrets: Iterable[str] = (),
 ) -> None:
     """Run commands joined with `&&` in one shell, with a folder as the current one.
 
-    Raises `BundleError` with the output when one fails, or when they take longer than `timeout` seconds.
+    Raises `BundleError` with the output when one fails, or when they take longer than `timeout` seconds;
+    `secrets` are masked in it.
     """
     completed = children.run(
-        _script(commands), cwd=folder, environ=environ, timeout=timeout, shown=" && ".join(commands)
+        _script(commands),
+        cwd=folder,
+        environ=environ,
+        timeout=timeout,
+        secrets=secrets,
+        shown=" && ".join(commands),
     )
     if completed.code:
         raise completed.failure(

@@ -18,6 +18,7 @@ from packaging.version import Version
 from lambda_bundle.errors import BundleError
 from lambda_bundle.installed import empty
 from lambda_bundle.installers import (
+    ODD_FILE,
     Asked,
     Work,
     allowed_hashes,
@@ -272,8 +273,8 @@ class Uv:
 
     def _list(
         self, asked: str, wanted: Requirements, work: Work
-    ) -> tuple[Completed, tuple[Candidates, ...] | None]:
-        """One package with all its wheels, whatever they are for."""
+    ) -> tuple[Completed, tuple[Candidates, ...] | None, str]:
+        """One package with all its wheels, whatever they are for, and the oldest Python that it admits."""
         tried, python = "", "2.7"
         while True:
             arguments = listing_arguments(wanted.options, python)
@@ -281,7 +282,7 @@ class Uv:
             # Every Python from this one on must do for the package: else begin with the oldest that does.
             oldest = oldest_python(completed.output)
             if found is not None or oldest is None or oldest in {tried, python}:
-                return completed, found
+                return completed, found, python
             tried, python = python, oldest
 
     def _ask(
@@ -321,7 +322,7 @@ class Uv:
     ) -> BundleError:
         """The error that a failed resolution means."""
         told = one_line(completed.output)
-        if not is_unsolvable(told) or is_offline(told):
+        if not is_unsolvable(told) or is_offline(told) or ODD_FILE.search(told):
             return failure(completed, wanted)
         if unfit:
             return no_fit(unfit, wanted, target)
@@ -342,19 +343,21 @@ class Uv:
     ) -> BundleError:
         """Tell a package that has only sources from one whose wheels are for other targets."""
         name, version = blamed["name"], blamed["version"]
-        completed, listed = self._list(f"{name}{blamed['range'] or ''}", wanted, work)
+        completed, listed, oldest = self._list(f"{name}{blamed['range'] or ''}", wanted, work)
         if has_no_wheels(completed.output):
             return source_only(name, version or self._offered(name, wanted, work), wanted, target)
         packages = listed or ()  # nothing, where all are for Python 2
         version = max((one.version for one in packages), key=Version, default=version)
         files = [wheel.filename for one in packages if one.version == version for wheel in one.wheels]
         python = blamed["python"] and blamed["python"].rstrip(",")
+        if python is None and Version(oldest) > Version(target.full_version):
+            python = f">={oldest}"  # uv blames the tags of the wheels alone
         unfit = unusable(name, version or "", files, python=python, target=target)
         return no_fit([unfit], wanted, target)
 
     def _offered(self, name: str, wanted: Requirements, work: Work) -> str | None:
         """The newest version that an index has, wheel or not: asking for a newer one makes uv tell."""
-        completed, _ = self._list(f"{name}>=999999", wanted, work)
+        completed, *_ = self._list(f"{name}>=999999", wanted, work)
         return newest_version(name, completed.output)
 
 

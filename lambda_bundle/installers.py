@@ -452,6 +452,9 @@ def unreachable(output: str) -> BundleError:
     elif ODD_ANSWER.search(output):
         message = "a package index answered with something else than a list of files"
         hint = "see what its address shows: a proxy, or a page to log in, may answer in its place"
+    elif ODD_FILE.search(output):
+        message = "what a package index sent for a wheel is none"
+        hint = "see what its address shows: a proxy, or a page to log in, may answer in its place"
     elif _INSECURE.search(output):
         message = "pip trusts no index without TLS, except on this machine"
         hint = "write https://, or allow the host with a line --trusted-host HOST in the requirements"
@@ -461,6 +464,8 @@ def unreachable(output: str) -> BundleError:
 _UNTRUSTED = re.compile(r"invalid peer certificate|CERTIFICATE_VERIFY_FAILED|certificate verify failed")
 ODD_ANSWER = re.compile(r"unexpected JSON|Unsupported `Content-Type`|JSONDecodeError")
 """What the backends say of an answer that is not in a format of PEP 503 or PEP 691."""
+ODD_FILE = re.compile(r"Failed to read from zip file")
+"""What uv says of a wheel that is none."""
 _INSECURE = re.compile(r"is not a trusted or secure host")
 
 

@@ -194,7 +194,7 @@ def _lock_file(output: Path) -> Path:
     """
     # Where there are no such numbers, the temporary folder is the user's own.
     user = str(os.getuid()) if hasattr(os, "getuid") else ""
-    key = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:16]
+    key = hashlib.sha256(os.fsencode(output.resolve())).hexdigest()[:16]
     names = (f"lambda-bundle-locks-{user}{f'-{number}' if number else ''}" for number in range(_LOCK_FOLDERS))
     for folder in (Path(tempfile.gettempdir(), name) for name in names):
         with suppress(FileExistsError):

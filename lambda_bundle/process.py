@@ -329,9 +329,12 @@ def _transcript(shown: str, output: str) -> str:
     return f"$ {shown}\n{output.strip()}".strip()
 
 
+_ENDING = [one for one in signal.Signals if one.name in {"SIGINT", "SIGTERM", "SIGHUP"}]
+
+
 @contextmanager
 def held_back() -> Iterator[Sequence[int]]:
-    """Ctrl-C, and SIGTERM where it has a handler, take effect at the end; meanwhile, those that have come.
+    """Ctrl-C, and what else ends us where it has a handler, take effect at the end; meanwhile, what has come.
 
     They would break into the main thread between any two instructions, and neither locks nor cleaning up
     survive that.
@@ -339,7 +342,7 @@ def held_back() -> Iterator[Sequence[int]]:
     came: list[int] = []
     handlers: dict[signal.Signals, Callable[[int, FrameType | None], object]] = {}
     if threading.current_thread() is threading.main_thread():  # no other sets handlers, nor is broken into
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _ENDING:
             handler = signal.getsignal(number)
             if callable(handler):
                 handlers[number] = handler

@@ -188,6 +188,12 @@ class _Reader:
         return text
 
     def _line(self, line: Line) -> None:
+        unset = dict.fromkeys(_VARIABLE.findall(line.text)) if "://" in line.text else {}
+        if unset:  # pip would ask for the address as it stands there
+            verb = "is" if len(unset) == 1 else "are"
+            message = f"{', '.join(unset)} {verb} not set, or empty: {mask_url(line.written)}"
+            hint = "give it a value, in `env` or the environment"
+            raise error_at(Code.VARIABLE_MISSING, message, line.where, hint)
         editable = _EDITABLE.fullmatch(line.text)
         if editable:  # uv writes a marker behind it, which pip would not see
             self._requirement(line, _unquoted(editable["place"]), (), editable=True)

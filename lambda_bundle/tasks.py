@@ -285,7 +285,7 @@ def smoke(  # noqa: PLR0917 - the command line's options
         terms = Terms(
             event=subjects.parse_event(event) if event else None,
             timeout=subjects.parse_timeout(timeout) if timeout else DEFAULT_TIMEOUT,
-            pythons=tuple(Path(one).absolute() for one in python or ()),
+            pythons=tuple(map(_program, python or ())),
             variables=subjects.parse_variables(env or ()),
         )
         if path:
@@ -308,6 +308,15 @@ def _only_with_path(**options: Any) -> None:
     for option, value in options.items():
         if value:
             raise invalid(f"--{option} means nothing here", option=option, hint="it goes with --path")
+
+
+def _program(path: str) -> Path:
+    """A program that an option names. Raises `BundleError` where there is none."""
+    if not os.access(path, os.X_OK) or Path(path).is_dir():
+        raise invalid(
+            f"{path} is no program", option="python", hint="name a CPython, such as .venv/bin/python"
+        )
+    return Path(path).absolute()
 
 
 def _smoke(

@@ -15,7 +15,15 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from lambda_bundle.errors import BundleError, Where
-from lambda_bundle.installers import ODD_ANSWER, mismatch, no_links, offline, unauthorized, unreachable
+from lambda_bundle.installers import (
+    ODD_ANSWER,
+    ODD_FILE,
+    mismatch,
+    no_links,
+    offline,
+    unauthorized,
+    unreachable,
+)
 from lambda_bundle.lock import Candidates, Source, Wheel, wheel_file
 from lambda_bundle.process import Completed
 from lambda_bundle.wanted import Requirements
@@ -120,7 +128,7 @@ def failure(completed: Completed, wanted: Requirements) -> BundleError:
         return mismatch(match["name"], wanted, output)
     if "Failed to read `--find-links` directory" in output:
         return no_links(output)
-    if _UNREACHABLE.search(output) or ODD_ANSWER.search(output):
+    if _UNREACHABLE.search(output) or ODD_ANSWER.search(output) or ODD_FILE.search(one_line(output)):
         return unreachable(output)
     return completed.failure("uv")
 

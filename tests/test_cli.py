@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invoke.exceptions import Exit
@@ -198,7 +200,7 @@ def test_an_unreadable_manifest(project: Project) -> None:
     ran = project.here("bundle", "--all")
     assert ran.code == 2
     assert "error[PythonLocalBundlingManifestUnreadable]" in ran.err
-    assert "invoke clean" in ran.err
+    assert "`lambda-bundle clean`" in ran.err  # which was called so
     assert project.here("clean").code == 0
     assert project.here("bundle", "--all").code == 0
 
@@ -535,7 +537,7 @@ def test_the_chores_of_this_repository(environ: Mapping[str, str]) -> None:
 # --- the edge
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", *(["SIGHUP"] if hasattr(signal, "SIGHUP") else [])])
 def test_an_interruption_exits_with_130(capsys: pytest.CaptureFixture[str], name: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Exit) as caught, edge():
@@ -564,6 +566,35 @@ def test_what_the_system_refuses_is_a_problem(
     assert [one["code"] for one in json.loads(captured.out)["problems"]] == [Code.SYSTEM_ERROR]
 
 
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()], ids=repr)
+def test_no_room_for_threads_is_a_problem(capsys: pytest.CaptureFixture[str], error: Exception) -> None:
+    with pytest.raises(Exit) as caught, edge():
+        raise error
+    assert caught.value.code == 2
+    assert "there is no room for another thread or process" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="a mistake of ours"), edge():
+        raise RuntimeError("a mistake of ours")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a signal of POSIX")
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as by nohup
+    try:
+        with edge():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are always Unicode")
+def test_a_checkout_that_is_not_unicode(project: Project) -> None:
+    root = Path(os.fsdecode(os.fsencode(project.root) + b"\xff"))
+    shutil.copytree(project.root, root)
+    ran = Project(root, project.environ).invoke("bundle", "--all")
+    assert ran.code == 0, ran.err
+    assert (root / "dist" / "manifest.json").is_file()
+
+
 def test_the_edge_works_in_any_thread(capsys: pytest.CaptureFixture[str]) -> None:
     codes: list[int] = []
 
@@ -581,6 +612,21 @@ def test_the_edge_works_in_any_thread(capsys: pytest.CaptureFixture[str]) -> Non
         thread.join()
     assert codes == [2]
     assert "Conflict]: no" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_no_room_for_progress_and_help(project: Project) -> None:
+    """Progress is no reason to stop; help that nobody sees is a failure, and no traceback."""
+    program = str(Path(sys.executable).with_name("lambda-bundle"))
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        common: dict[str, Any] = {"cwd": project.root, "env": dict(project.environ), "encoding": "utf-8"}
+        done = subprocess.run(
+            [program, "bundle", "--all", "--json"], stdout=subprocess.PIPE, stderr=full, check=False, **common
+        )
+        assert done.returncode == 0
+        assert {one["status"] for one in json.loads(done.stdout)["results"]} == {"built"}
+        done = subprocess.run([program, "--help"], stdout=full, stderr=subprocess.PIPE, check=False, **common)
+    assert (done.returncode, done.stderr) == (2, "stdout cannot be written: No space left on device\n")
 
 
 def test_bytecode_is_kept_while_our_modules_are_imported(monkeypatch: pytest.MonkeyPatch) -> None:

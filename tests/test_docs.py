@@ -742,7 +742,7 @@ EXAMPLES = {
         files={"api/app.py": WRITER, "event.json": "{}"}, command=f"{SMOKE} --path api --event event.json"
     ),
     Code.NOT_RUN: Example(
-        command="smoke --path api --runtime python3.7 --arch arm64 --handler app.handler --python no-python"
+        command="smoke --path api --runtime python3.7 --arch arm64 --handler app.handler --python /bin/false"
     ),
     Code.OUTPUT_UNWRITABLE: Example(files={"dist": "a file\n"}),
     Code.MANIFEST_UNREADABLE: Example(files={"dist/manifest.json": "{}"}),

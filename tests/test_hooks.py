@@ -90,6 +90,25 @@ def test_failure_shows_what_was_said(tmp_path: Path) -> None:
     assert output == ["first", "https://****@host"]
 
 
+def test_failure_shows_no_secrets(workshop: Workshop) -> None:
+    """Of what hooks print, whatever is named like a secret is masked."""
+    environ = {
+        "UV_INDEX_X_PASSWORD": "p4ssw0rd",
+        "GITHUB_TOKEN": "ghp_0123",
+        "PLAIN": "visible",
+        "MY_TOKEN": "no",
+    }
+    workshop.declare(
+        {"api": {"hooks.before": ["echo $UV_INDEX_X_PASSWORD $GITHUB_TOKEN $PLAIN $MY_TOKEN; exit 4"]}}
+    )
+    (problem,) = workshop.fail(environ=environ)
+    assert problem.detail is not None
+    said = problem.detail.splitlines()[-1]
+    assert said.split()[2:] == ["visible", "no"]
+    assert "p4ssw0rd" not in problem.detail
+    assert "ghp_0123" not in problem.detail
+
+
 def test_timeout(tmp_path: Path) -> None:
     code, message, detail = failure(tmp_path, "echo so far", "sleep 1000", timeout=0.3)
     assert code is Code.COMMAND_TIMED_OUT

@@ -273,6 +273,20 @@ def test_distribution_with_broken_metadata(backend: str, wheelhouse: Wheelhouse,
     assert re.search("broken.* has (an )?invalid|broken.* has invalid metadata", problem.detail)
 
 
+@both
+def test_what_is_sent_for_a_wheel_and_is_none(backend: str, bench: Workbench) -> None:
+    """A page to log in, for example."""
+    served = bench.folder / "pages"
+    served.mkdir()
+    (served / "pkg-1.0-py3-none-any.whl").write_text("<html>who are you?</html>")
+    bench.environ.pop("PIP_NO_INDEX", None)
+    with serving(Index(folder=served)) as host:
+        problem = bench.problem(backend, f"--index-url http://{host}/simple\npkg==1.0\n", PY311)
+    assert problem.code in {Code.INDEX_UNREACHABLE, Code.COMMAND_FAILED}
+    if backend == "uv":
+        assert problem.message == "what a package index sent for a wheel is none"
+
+
 # --- hashes
 
 

@@ -529,6 +529,7 @@ def test_pruning_by_command(project: Project) -> None:
         (["--limit", "1GB"], {}, "--limit"),
         (["--prune", "--clear"], {}, "contradict"),
         (["--prune", "--limit", "lots"], {}, '"lots" is not a size'),
+        (["--prune", "--limit", "9" * 400], {}, "is not a size"),
         ([], {"LAMBDA_BUNDLE_CACHE_LIMIT": "lots"}, "LAMBDA_BUNDLE_CACHE_LIMIT"),
     ],
 )

@@ -379,10 +379,10 @@ def test_variables(tmp_path: Path) -> None:
     (tmp_path / "base.txt").write_text("${NAME}==${VERSION}")
     environ = {"NAME": "a", "VERSION": "1", "FILE": "base", "lower": "no", "EMPTY": ""}
     environ |= {"PASS_1": "p%40ss", "HOST": "example.com", "LINK": "https://me:hidden@example.org/w"}
-    text = "-r ${FILE}.txt\n-i https://me:${PASS_1}@${HOST}/${lower}/${UNSET}/${EMPTY}/$HOST\n-f ${LINK}"
+    text = "-r ${FILE}.txt\n-i https://me:${PASS_1}@${HOST}/${lower}/$HOST\n-f ${LINK}"
     found = read_text(tmp_path, text, environ)
     assert [one.line for one in found.requirements] == ["a==1"]
-    assert found.options.index_url == "https://me:p%40ss@example.com/${lower}/${UNSET}/${EMPTY}/$HOST"
+    assert found.options.index_url == "https://me:p%40ss@example.com/${lower}/$HOST"
     assert found.options.find_links == (environ["LINK"],)
     assert found.secrets == {"p%40ss", "p@ss", "hidden"}
     assert "p@ss" not in repr(found)
@@ -427,6 +427,18 @@ ERRORS: dict[str, tuple[str, Code, int, str]] = {
     "address with a port that is none": ("-i https://host:port/simple", INVALID, 1, "a port is a number"),
     "address with half of a number": ("-i https://[::1/simple", INVALID, 1, "cannot be understood"),
     "index of another kind": ("\n--extra-index-url git://host/x", INVALID, 2, "it begins with https://"),
+    "variables of an address that are not set": (
+        "\n--extra-index-url https://me:${NOBODY}@${NOWHERE}/simple",
+        Code.VARIABLE_MISSING,
+        2,
+        "NOBODY, NOWHERE are not set, or empty",
+    ),
+    "variable of a URL that is not set": (
+        "a @ https://${NOBODY}/a.whl",
+        Code.VARIABLE_MISSING,
+        1,
+        "NOBODY is not set",
+    ),
     "variable that is not set": ("a==${NOBODY} # x", INVALID, 1, "NOBODY is empty or not set"),
     "unknown option": ("\n--find-link x", INVALID, 2, 'did you mean "--find-links"?'),
     "one dash": ("-no-index", INVALID, 1, 'did you mean "--no-index"?'),

@@ -157,6 +157,17 @@ def test_version_after_version_without_a_wheel(wheelhouse: Wheelhouse, bench: Wo
     )
 
 
+def test_a_python_that_is_too_old_is_told(bench: Workbench) -> None:
+    """Where uv says of the wheels alone that they are for other Pythons."""
+    house = Wheelhouse(bench.folder / "served")
+    house.folder.mkdir()
+    for tag in ("cp312-cp312", "cp313-cp313"):
+        house.wheel("pkg", "2.0", f"{tag}-manylinux_2_17_x86_64", python=">=3.12")
+    with serving(Index(folder=house.folder)) as host:
+        problem = bench.problem("uv", f"--index-url http://{host}/simple\npkg==2.0", PY311)
+    assert problem.message == "pkg 2.0 has no wheel for python3.11 on x86_64 (it requires Python >=3.12)"
+
+
 def test_reasons_of_several_packages(wheelhouse: Wheelhouse, bench: Workbench) -> None:
     """Nothing else is said of a package whose versions run out than why each of them was left out."""
     wheelhouse.wheel("pkg", "1.0", "cp311-cp311-manylinux_2_28_x86_64", python=">=3.8")
