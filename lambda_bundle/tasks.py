@@ -463,6 +463,49 @@ def verify(  # noqa: PLR0917 - the command line's options
         raise Exit(code=code)
 
 
+@task(
+    iterable=["only"],
+    auto_shortflags=False,
+    help={
+        "all": "Every artifact that is declared (default).",
+        "only": "The artifacts of these; repeatable, and * and ? match as in a shell.",
+        "path": "This zip or folder, whoever built it, in place of what bundles.toml declares.",
+        "output": "Where the artifacts are (default: dist beside bundles.toml).",
+        "json": "As JSON on stdout.",
+        "file": _FILE,
+    },
+)
+def sizes(  # noqa: PLR0917 - the command line's options
+    _: Context,
+    all_: bool = False,
+    only: Any = None,
+    path: Any = None,
+    output: Any = None,
+    json: bool = False,
+    file: Any = None,
+) -> None:
+    """Show what artifacts consist of, the largest first: why is one so large?"""
+    with edge(as_json=json) as printer:
+        from lambda_bundle import report, sizes_report  # noqa: PLC0415
+        from lambda_bundle.sizes import of_jobs, weigh  # noqa: PLC0415
+
+        if path is None:
+            jobs = wanted_jobs(file, everything=all_ or not only, only=only, output=output)[1]
+            found, problems = of_jobs(jobs)
+        elif all_ or only or output or file:
+            raise invalid("--path contradicts --all, --only, --output and --file", option="path")
+        else:
+            found, problems = [weigh(Path(path).name, Path(path).absolute())], []
+        report.problems(printer, problems)
+        if json:
+            printer.json(sizes_report.document(found))
+        elif found:
+            sizes_report.results(printer, found)
+        code = FAILED if problems else 0
+    if code:
+        raise Exit(code=code)
+
+
 @task
 def schema(_: Context) -> None:
     """Print the JSON schema of bundles.toml, for editors."""
@@ -472,4 +515,4 @@ def schema(_: Context) -> None:
         printer.json(current())
 
 
-ns = Collection(bundle, lock, verify, validate, plan, smoke, clean, cache, schema)
+ns = Collection(bundle, lock, verify, validate, plan, smoke, clean, cache, sizes, schema)

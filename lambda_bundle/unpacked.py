@@ -57,15 +57,16 @@ def unpack(path: Path, folder: Path) -> Artifact:
     try:
         return _of_folder(path) if path.is_dir() else _of_zip(path, folder)
     except FileNotFoundError:
-        raise _unreadable(path, "it is not there", "build it first, or name another with --path") from None
+        raise unreadable(path, "it is not there", "build it first, or name another with --path") from None
     except OSError as error:
-        raise _unreadable(path, error.strerror or str(error), "see that it can be read") from None
+        raise unreadable(path, error.strerror or str(error), "see that it can be read") from None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError):
         hint = "build it again: Lambda would not accept it either"
-        raise _unreadable(path, "it is no zip file, or a damaged or encrypted one", hint) from None
+        raise unreadable(path, "it is no zip file, or a damaged or encrypted one", hint) from None
 
 
-def _unreadable(path: Path, why: str, hint: str) -> BundleError:
+def unreadable(path: Path, why: str, hint: str) -> BundleError:
+    """The error for an artifact that cannot be read."""
     where = Where(file=str(path))
     problem = Problem(
         code=Code.ARTIFACT_UNREADABLE, message=f"the artifact cannot be read: {why}", where=where, hint=hint

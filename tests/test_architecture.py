@@ -73,13 +73,24 @@ ORDER = [
         "verify",
         "verdicts",
     ),
-    *("unpacked", "inspection"),
+    *("unpacked", "inspection", "sizes"),
     *("result", "archive", "manifest", "working", "settings", "records", "freshness"),
     *("restoring", "shared", "inputs", "assembly", "locking", "pool", "pipeline", "clean"),
     # running an artifact
     *("bootstrap", "interpreters", "provided", "runtime_api", "sandbox", "smoke", "subjects"),
     # the edge
-    *("terminal", "console", "report", "smoke_report", "verify_report", "edge", "options", "tasks", "cli"),
+    *(
+        "terminal",
+        "console",
+        "report",
+        "smoke_report",
+        "verify_report",
+        "sizes_report",
+        "edge",
+        "options",
+        "tasks",
+        "cli",
+    ),
 ]
 """A module may import those before it, and none after it."""
 

@@ -527,6 +527,7 @@ def test_the_chores_of_this_repository(environ: Mapping[str, str]) -> None:
         "lock",
         "plan",
         "schema",
+        "sizes",
         "smoke",
         "test",
         "validate",

@@ -269,6 +269,7 @@ JSON_COMMANDS = {
     "lock": "lock --all --json",
     "plan": "plan --json",
     "cache": "cache --json",
+    "sizes": "sizes --json",
 }
 
 
@@ -284,7 +285,7 @@ def test_json_has_the_keys_that_are_shown(
     if heading == "bundle":
         (tmp_path / "clock" / "shared").symlink_to("../common")
     (tmp_path / "bundles.toml").write_text(JSON_ROOT, encoding="utf-8")
-    if heading == "verify":
+    if heading in {"verify", "sizes"}:
         the_same_here("bundle --all", tmp_path, clean_environ)
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     within(tmp_path, clean_environ, shlex.split(JSON_COMMANDS[heading]), out, err)
