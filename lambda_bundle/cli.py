@@ -63,7 +63,8 @@ def _reworded(error: Exception) -> str:
 
 
 def _hint(message: str) -> str:
-    contexts = ns.to_contexts()
+    every = ns.to_contexts()
+    contexts = [one for one in every if one.name in sys.argv] or every
     words = {name for one in contexts for name in (str(one.name), *one.flags)}
     unknown = re.match(r"no idea what '(\S+)'", message)
     for option, value in pairwise(sys.argv):

@@ -186,7 +186,9 @@ def _select(config: Config, patterns: Sequence[str]) -> list[Entry]:
             code=Code.UNKNOWN_NAME,
             message=f'"{pattern}" matches no function and no layer',
             where=Where(file=config.file.name),
-            hint=did_you_mean(pattern, names) or f"the names are {', '.join(names)}",
+            hint="--only takes one name; give it once for each"
+            if "," in pattern
+            else did_you_mean(pattern, names) or f"the names are {', '.join(names)}",
         )
         for pattern in patterns
         if not any(fnmatchcase(name, pattern) for name in names)

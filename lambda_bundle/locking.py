@@ -78,10 +78,17 @@ def lock_one(run: Run, job: Job, stack: ExitStack, *, upgrade: bool) -> Locked:
         changed = _write(path, text, place)
         told = [*told, *_outside(resolved, place, place.shown(path))]
         names = {(wheel.name, wheel.version) for one in resolved for wheel in one.wheels}
+        earlier, now = lockfile.versions(before), lockfile.versions(load(path, place))
+        changes = tuple(
+            (name, earlier.get(name), now.get(name))
+            for name in sorted(earlier.keys() | now.keys())
+            if earlier.get(name) != now.get(name)
+        )
         return replace(
             kept,
             status="locked" if changed else "kept",
             packages=len(names),
+            changes=changes if changed and before else (),
             problems=tuple(dict.fromkeys((*warnings, *told))),
         )
 

@@ -47,7 +47,8 @@ def results(printer: Printer, ended: Sequence[Result]) -> None:
     folders = ", ".join(dict.fromkeys(shown(one.job.output) for one in ended))
     told = f"{built} of {len(ended)} built" if built or fresh < len(ended) else ""
     told += f"{', ' if told else ''}{fresh} up to date" if fresh else ""
-    printer.note((f"{told} in {folders}", ""))
+    failed = sum(one.status == "failed" for one in ended)
+    printer.note((f"{told} in {folders}{f', {failed} failed' if failed else ''}", ""))
 
 
 def _row(printer: Printer, result: Result) -> list[Cell]:
@@ -78,11 +79,20 @@ def locks(printer: Printer, ended: Sequence[Locked]) -> None:
         row += [(seconds(one.seconds), ""), (shown(one.path) if one.path else one.note or one.status, style)]
         table.append(row)
     printer.table(titles, table, right=("packages", "time"), spare=("runtime", "arch"))
+    for one in ended:
+        if one.changes:
+            printer.note((f"{one.job.name}: {', '.join(_change(*each) for each in one.changes)}", ""))
     counts = {status: sum(one.status == status for one in ended) for status in ("locked", "kept", "skipped")}
     failed = len(ended) - sum(counts.values())
     told = {"locked": counts["locked"], "up to date": counts["kept"], "without need": counts["skipped"]}
     told["failed"] = failed
     printer.note((", ".join(f"{count} {what}" for what, count in told.items() if count), ""))
+
+
+def _change(name: str, before: str | None, after: str | None) -> str:
+    if before is None:
+        return f"+ {name} {after}"
+    return f"- {name} {before}" if after is None else f"{name} {before} -> {after}"
 
 
 def lock_document(ended: Sequence[Locked]) -> dict[str, Any]:
@@ -96,6 +106,9 @@ def lock_document(ended: Sequence[Locked]) -> dict[str, Any]:
                 "path": str(one.path) if one.path else None,
                 "packages": one.packages,
                 "note": one.note or None,
+                "changes": [
+                    {"name": name, "before": before, "after": after} for name, before, after in one.changes
+                ],
                 "problems": [problem_document(problem) for problem in one.problems],
             }
             for one in ended

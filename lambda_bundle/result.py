@@ -77,6 +77,8 @@ class Locked:
     """How many are in it."""
     note: str = ""
     """Why it was skipped."""
+    changes: tuple[tuple[str, str | None, str | None], ...] = ()
+    """What an earlier lock had otherwise: package, version before and after; None where it was not there."""
     problems: tuple[Problem, ...] = ()
     """Errors and warnings."""
 

@@ -159,7 +159,7 @@ def test_fail_fast_stops_at_the_first(project: Project) -> None:
         ["•", "api"],
         ["•", "worker"],
     ]
-    assert ran.err.endswith("0 of 3 built in dist\n")
+    assert ran.err.endswith("0 of 3 built in dist, 1 failed\n")
     assert not {"api.zip", "worker.zip"} & set(artifacts(project.root / "dist"))
 
 
@@ -333,7 +333,7 @@ def test_last_line_where_something_failed(project: Project) -> None:
     config.write_text(config.read_text() + '[functions.api.hooks]\nbefore = ["exit 1"]\n')
     ran = project.here("bundle", "--all")
     assert ran.code == 1
-    assert ran.err.splitlines()[-1] == "0 of 3 built, 2 up to date in dist"
+    assert ran.err.splitlines()[-1] == "0 of 3 built, 2 up to date in dist, 1 failed"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes are closed in another way there")

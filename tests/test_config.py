@@ -124,7 +124,7 @@ functions.api.arch""",
         [functions.api]
         entry = 1 #! INVALID_VALUE functions.api.entry; must be a string, not 1; write "1"
         handler = true #! INVALID_VALUE functions.api.handler; must be a string, not true
-        runtime = 3.13 #! INVALID_VALUE functions.api.runtime; must be a string, not 3.13; write "3.13"
+        runtime = 3.13 #! INVALID_VALUE functions.api.runtime; must be a string, not 3.13; write "python3.13"
         arch = ["arm64"] #! INVALID_VALUE functions.api.arch; must be a string, not an array
         backend = 1979-05-27 #! INVALID_VALUE functions.api.backend; not a date or time
         format = {} #! INVALID_VALUE functions.api.format; must be "zip" or "dir", not a table""",
@@ -291,7 +291,7 @@ functions.api.arch""",
         runtimes = [
           "python3.12",
           "python3.99", #! UNSUPPORTED_RUNTIME layers.a.runtimes[1]; known runtimes are
-          3.13, #! INVALID_VALUE layers.a.runtimes[2]; must be a string; write "3.13"
+          3.13, #! INVALID_VALUE layers.a.runtimes[2]; must be a string; write "python3.13"
           "python3.12", #! INVALID_VALUE layers.a.runtimes[3]; "python3.12" is listed twice
         ]
         [layers.b]

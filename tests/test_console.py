@@ -195,7 +195,7 @@ def test_the_closing_table(output: Path, capsys: pytest.CaptureFixture[str]) -> 
         "•  late    python3.13  arm64  cancelled                        0.2 s",
         "",
     ]
-    assert captured.err == f"2 of 4 built in dist, dist{os.sep}other\n"
+    assert captured.err == f"2 of 4 built in dist, dist{os.sep}other, 1 failed\n"
 
 
 def test_the_document(output: Path) -> None:
@@ -344,7 +344,7 @@ def test_80_columns(clean_environ: Mapping[str, str], tmp_path: Path) -> None:
         "   name                       size  unzipped  wheels   time  path",
         "✓  api                      1.2 kB    3.4 kB       1  1.5 s  dist/api.zip",
         "✗  thumbnailer-of-pictures  failed                    0.2 s",
-        "1 of 2 built in dist",
+        "1 of 2 built in dist, 1 failed",
         "",
     ]
 
@@ -355,7 +355,7 @@ def test_120_columns(clean_environ: Mapping[str, str], tmp_path: Path) -> None:
         "   name                     runtime     arch     size  unzipped  wheels   time  path",
         "✓  api                      python3.13  arm64  1.2 kB    3.4 kB       1  1.5 s  dist/api.zip",
         "✗  thumbnailer-of-pictures  python3.13  arm64  failed                    0.2 s",
-        "1 of 2 built in dist",
+        "1 of 2 built in dist, 1 failed",
         "",
     ]
 

@@ -100,18 +100,20 @@ def test_selection_keeps_the_order_of_the_file(root: Path, only: list[str], name
 
 def test_every_pattern_that_matches_nothing_is_told(root: Path) -> None:
     with pytest.raises(BundleError) as caught:
-        plan(many(root), ["api", "comon", "API", "zzz"])
+        plan(many(root), ["api", "comon", "API", "zzz", "api,common"])
     problems = caught.value.problems
     assert {one.code for one in problems} == {Code.UNKNOWN_NAME}
     assert [one.message for one in problems] == [
         '"comon" matches no function and no layer',
         '"API" matches no function and no layer',
         '"zzz" matches no function and no layer',
+        '"api,common" matches no function and no layer',
     ]
     assert [one.hint for one in problems] == [
         'did you mean "common"?',
         'did you mean "api"?',
         "the names are svc-a, svc-b, api, common",
+        "--only takes one name; give it once for each",
     ]
 
 

@@ -146,9 +146,16 @@ def test_newer_versions_come_in_when_they_are_asked_for(shop: Shop, wheelhouse: 
     wheelhouse.wheel("pure", "1.1")
     assert shop.keeps().packages == 2
     assert shop.wheels(upgrade=True) == [OTHER, PURE]
-    shop.lock(upgrade=True)
-    assert shop.versions() == {"pure": "1.1"}
-    assert shop.wheels() == ["pure-1.1-py3-none-any.whl"]
+    wheelhouse.wheel("pure", "1.2", requires=["more"])
+    wheelhouse.wheel("more", "3.0")
+    assert shop.ended(upgrade=True)["api"].changes == (
+        ("more", None, "3.0"),
+        ("other", "2.0", None),
+        ("pure", "1.0", "1.2"),
+    )
+    assert shop.ended(upgrade=True)["api"].changes == ()
+    assert shop.versions() == {"more": "3.0", "pure": "1.2"}
+    assert shop.wheels() == ["more-3.0-py3-none-any.whl", "pure-1.2-py3-none-any.whl"]
 
 
 def test_versions_stay_when_something_else_is_asked_for_too(shop: Shop, wheelhouse: Wheelhouse) -> None:
@@ -689,6 +696,7 @@ def test_a_folder_that_cannot_be_written(shop: Shop) -> None:
 @pytest.fixture
 def repo(tmp_path: Path, environ: dict[str, str], wheelhouse: Wheelhouse) -> Project:
     wheelhouse.wheel("pure")
+    wheelhouse.wheel("beside")
     made = Project(tmp_path / "repo", environ)
     made.write({"tasks.py": TASKS, "bundles.toml": functions("api"), "src/main.py": HANDLER})
     made.write({"src/requirements.txt": "pure\n"})
@@ -704,6 +712,9 @@ def test_the_commands(repo: Project) -> None:
     ran = repo.here("lock", "--only", "a*", "--json", cwd="src")
     (row,) = ran.data["locks"]
     assert (row["name"], row["status"], row["packages"]) == ("api", "kept", 1)
+    repo.write({"src/requirements.txt": "pure\nbeside\n"})
+    ran = repo.here("lock", "--all")
+    assert "api: + beside 1.0" in ran.err.splitlines()
     assert repo.here("bundle", "--all", "--locked").code == 0
     assert repo.here("plan", "--json").data["plan"][0]["requirements"] == "src/pylock.api.toml"
 
