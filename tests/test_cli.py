@@ -391,6 +391,8 @@ def test_clean_leaves_what_has_changed_since(project: Project) -> None:
         (["bundle", "--al"], "no idea what '--al' is", 'did you mean "--all"?'),
         (["validate", "--all"], "no idea what '--all' is", "lambda-bundle --help shows"),
         (["validate", "api"], "no idea what 'api' is", "lambda-bundle --help shows"),
+        (["bundle", "--prun"], "no idea what '--prun' is", "lambda-bundle --help shows"),
+        (["--dry", "bundle", "--all"], "--dry means nothing here", "`lambda-bundle plan` shows"),
         (["bundle", "--output", "a", "--output", "b"], "no idea what 'b' is", "--output is there twice"),
         (["bundle", "--jobs"], "flag --jobs needed value", "lambda-bundle --help"),
         (["--list", "nothing"], "sub-collection 'nothing' not found", "lambda-bundle --help"),
