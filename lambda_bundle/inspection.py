@@ -133,9 +133,9 @@ def _verdict(case: Case, desk: Desk, *, strict: bool) -> Verdict:
     files = 0
     try:
         with tempfile.TemporaryDirectory(dir=desk.scratch) as folder:
-            artifact = _unpack(case.path, Path(folder, "itself"))
+            artifact = _unpack(case.path, Path(folder, "itself"), is_layer=case.handler is None)
             layers = [
-                (name, _unpack(path, Path(folder, f"layer-{number}")))
+                (name, _unpack(path, Path(folder, f"layer-{number}"), is_layer=True))
                 for number, (name, path) in enumerate(case.layers)
             ]
             files = len(artifact.files)
@@ -148,7 +148,7 @@ def _verdict(case: Case, desk: Desk, *, strict: bool) -> Verdict:
     return Verdict(case=case, problems=strictly(told) if strict else told, files=files)
 
 
-def _unpack(path: Path, folder: Path) -> unpacked.Artifact:
+def _unpack(path: Path, folder: Path, *, is_layer: bool) -> unpacked.Artifact:
     if not path.exists():
         raise BundleError(
             Problem(
@@ -159,4 +159,4 @@ def _unpack(path: Path, folder: Path) -> unpacked.Artifact:
             )
         )
     folder.mkdir()
-    return unpacked.unpack(path, folder)
+    return unpacked.unpack(path, folder, is_layer=is_layer)

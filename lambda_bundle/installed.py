@@ -200,10 +200,10 @@ def _record(record: Path) -> Iterator[tuple[str, str]]:
     with record.open(encoding="utf-8", newline="") as lines:
         for row in csv.reader(lines):
             if row:
-                yield _inside(row[0]), row[1] if len(row) > 1 else ""
+                yield inside(row[0]), row[1] if len(row) > 1 else ""
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
     """A path of RECORD relative to the folder, and never one outside it."""
     path = posixpath.normpath(path.replace("\\", "/")).lstrip("/")
     while path.startswith("../"):

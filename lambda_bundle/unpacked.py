@@ -6,17 +6,20 @@ the files. Files that no RECORD lists count as the function's own.
 
 from __future__ import annotations
 
+import csv
 import os
 import posixpath
+import re
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from lambda_bundle import binaries, hygiene
 from lambda_bundle.errors import BundleError, Code, Problem, Where
-from lambda_bundle.installed import Distribution, read
+from lambda_bundle.installed import Distribution, inside, read
 from lambda_bundle.reading import read_one
 from lambda_bundle.stage import folders_of
 from lambda_bundle.targets import UNZIPPED_LIMIT, Target
@@ -25,6 +28,11 @@ from lambda_bundle.verify import Content, Part, Subject
 _LAYER_PREFIX = "python/"
 _LAYER_FOLDERS = frozenset({"python", "lib", "bin", "include", "extensions", "share", "etc"})
 """What lies at the root of a layer."""
+_OWN = (".py", ".pyc", ".pem", ".pth")
+"""What is read of a function's own files, besides binaries."""
+_SITE = re.compile(r"lib/python\d+\.\d+/site-packages/")
+_BLOCK = 1 << 20
+_MAGIC = 4
 _FAR_TOO_LARGE = 4 * UNZIPPED_LIMIT
 """Bytes of an archive beyond which nothing in it is looked at."""
 
@@ -39,23 +47,38 @@ class Artifact:
     unzipped: int
     files: Mapping[str, Path]
     """Where each file is on disk, by its path in the artifact; none of one that is far too large."""
+    left: frozenset[str] = frozenset()
+    """Those that were left in the zip: hardly anybody wants to know what is in them."""
     problems: tuple[Problem, ...]
     """What is wrong with names and permissions in it."""
 
     @property
     def is_layer(self) -> bool:
-        """Whether it looks like a layer: python/ is at its root, and nothing of a function's."""
-        tops = {path.partition("/")[0] for path in self.files}
-        return "python" in tops and tops <= _LAYER_FOLDERS
+        """Whether it looks like a layer."""
+        return _is_layer(self.files)
+
+    def read(self, name: str) -> bytes:
+        """What is in one of the files."""
+        if name not in self.left:
+            return self.files[name].read_bytes()
+        with zipfile.ZipFile(self.path) as archive:
+            return archive.read(name)
 
 
-def unpack(path: Path, folder: Path) -> Artifact:
-    """Read an artifact; a zip is unpacked into an empty folder.
+def _is_layer(names: Iterable[str]) -> bool:
+    """Whether python/ is at the root, and nothing of a function's."""
+    tops = {path.partition("/")[0] for path in names}
+    return "python" in tops and tops <= _LAYER_FOLDERS
 
-    Raises `BundleError` when it cannot be read.
+
+def unpack(path: Path, folder: Path, *, is_layer: bool) -> Artifact:
+    """Read an artifact; of a zip, what is judged is unpacked into an empty folder, and all else is checked.
+
+    `is_layer` says whether it is taken for a layer, if it looks like one. Raises `BundleError` when it cannot
+    be read.
     """
     try:
-        return _of_folder(path) if path.is_dir() else _of_zip(path, folder)
+        return _of_folder(path) if path.is_dir() else _of_zip(path, folder, is_layer=is_layer)
     except FileNotFoundError:
         raise unreadable(path, "it is not there", "build it first, or name another with --path") from None
     except OSError as error:
@@ -95,9 +118,11 @@ def _of_folder(path: Path) -> Artifact:
     )
 
 
-def _of_zip(path: Path, folder: Path) -> Artifact:
+def _of_zip(path: Path, folder: Path, *, is_layer: bool) -> Artifact:
+    left: set[str] = set()
     with zipfile.ZipFile(path) as archive:
         members = [one for one in archive.infolist() if not one.is_dir()]
+        theirs = _theirs(archive, _LAYER_PREFIX if is_layer and _is_layer(archive.namelist()) else "")
         unzipped = sum(one.file_size for one in members)
         files: dict[str, Path] = {}
         links: dict[str, str] = {}
@@ -113,9 +138,17 @@ def _of_zip(path: Path, folder: Path) -> Artifact:
                 links[name] = archive.read(one).decode(errors="replace")
                 continue
             files[name] = folder / f"{len(files)}"  # under a name of ours: theirs may be none on this system
-            with archive.open(one) as packed, files[name].open("wb") as file:
-                while block := packed.read(1 << 20):
-                    file.write(block)
+            with archive.open(one) as packed:
+                block = packed.read(_BLOCK)
+                if _is_judged(name, block[:_MAGIC], theirs) or name != one.filename:
+                    with files[name].open("wb") as file:
+                        while block:
+                            file.write(block)
+                            block = packed.read(_BLOCK)
+                else:
+                    left.add(name)
+                    while block:  # to the end, for the checksum
+                        block = packed.read(_BLOCK)
         problems += _follow(links, files)
         problems += map(_twofold, sorted(files.keys() & folders_of(files).keys()))
     return Artifact(
@@ -123,8 +156,30 @@ def _of_zip(path: Path, folder: Path) -> Artifact:
         size=path.stat().st_size,
         unzipped=unzipped,
         files=dict(sorted(files.items())),
+        left=frozenset(left),
         problems=tuple(problems),
     )
+
+
+def _theirs(archive: zipfile.ZipFile, prefix: str) -> frozenset[str]:
+    """The files in a zip that distributions have brought, by the RECORDs where Python looks."""
+    found: set[str] = set()
+    for name in archive.namelist():
+        root, _, _ = name.rpartition("/")[0].rpartition("/")
+        looked_at = (
+            root + "/" == prefix or (not root and not prefix) or _SITE.fullmatch(f"{root}/", len(prefix))
+        )
+        if name.endswith(".dist-info/RECORD") and looked_at:
+            rows = csv.reader(StringIO(archive.read(name).decode(errors="replace")))
+            found.update(posixpath.join(root, inside(row[0])) for row in rows if row)
+    return frozenset(found)
+
+
+def _is_judged(name: str, start: bytes, theirs: frozenset[str]) -> bool:
+    """Whether anything is to say of what is in a file, and not only of its name and size."""
+    if ".dist-info/" in name or binaries.is_of_interest(name, start):
+        return True
+    return name.endswith(_OWN) and name not in theirs
 
 
 def _follow(links: Mapping[str, str], files: dict[str, Path]) -> Iterator[Problem]:
@@ -192,8 +247,9 @@ def judged(
     layers: Sequence[tuple[str, Artifact]] = (),
 ) -> tuple[Subject, tuple[Problem, ...]]:
     """An artifact with its layers as a subject of `verify`, and what is known already."""
-    files = _placed(artifact, is_layer=handler is None and artifact.is_layer)
-    content = _content(files, target)
+    names = _placed(artifact, is_layer=handler is None and artifact.is_layer)
+    files = {path: artifact.files[name] for path, name in names.items()}
+    content = _content(artifact, names, target)
     own = {
         path: file
         for path, file in files.items()
@@ -204,24 +260,25 @@ def judged(
         *hygiene.sizes(artifact.unzipped, [(other, one.unzipped) for other, one in layers]),
         *hygiene.zipped(artifact.size),
     ]
-    others = tuple(_content(_placed(one, is_layer=True), target) for _, one in layers)
+    others = tuple(_content(one, _placed(one, is_layer=True), target) for _, one in layers)
     subject = Subject(target=target, handler=handler, content=content, own=own, layers=others)
     return subject, tuple(problems)
 
 
-def _placed(artifact: Artifact, *, is_layer: bool) -> dict[str, Path]:
-    """The files of an artifact, sorted, by paths that are relative to where Python looks."""
+def _placed(artifact: Artifact, *, is_layer: bool) -> dict[str, str]:
+    """The names of the files of an artifact, sorted, by paths that are relative to where Python looks."""
     prefix = _LAYER_PREFIX if is_layer else ""
     # What a layer has elsewhere (lib/, bin/) comes with dots.
     return dict(
         sorted(
-            (path.removeprefix(prefix) if path.startswith(prefix) else f"../{path}", file)
-            for path, file in artifact.files.items()
+            (path.removeprefix(prefix) if path.startswith(prefix) else f"../{path}", path)
+            for path in artifact.files
         )
     )
 
 
-def _content(files: Mapping[str, Path], target: Target) -> Content:
+def _content(artifact: Artifact, names: Mapping[str, str], target: Target) -> Content:
+    files = {path: artifact.files[name] for path, name in names.items()}
     found: dict[str, Distribution] = {}
     owners: dict[str, str] = {}
     for root in ("", target.site):
@@ -233,12 +290,16 @@ def _content(files: Mapping[str, Path], target: Target) -> Content:
         folders=folders_of(files).keys(),
         names=tuple(hygiene.names(files)),
         binaries=binaries.inspect(
-            {path: file for path, file in files.items() if not target.passes_over(path)}
+            {
+                path: file
+                for path, file in files.items()
+                if names[path] not in artifact.left and not target.passes_over(path)
+            }
         ),
         distributions=tuple(found.values()),
     )
     return Content(
-        parts=(part,), owner=owners.get, read=lambda path: read_one(files[path].read_bytes(), target)
+        parts=(part,), owner=owners.get, read=lambda path: read_one(artifact.read(names[path]), target)
     )
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -336,6 +337,27 @@ def test_files(workshop: Workshop, path: str, content: str, severity: str | None
 
 
 # --- the command
+
+
+def test_what_is_left_in_the_zip_is_read_where_it_counts(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
+    """A name that a dependency's module gives, and the checksums of all that is in there."""
+    wheelhouse.wheel("dep", files={"dep/__init__.py": "def thing(event, context): ...\n", "dep/a.json": "{}"})
+    workshop.write({"src/requirements.txt": "dep\n", "src/app.py": "from dep import *\nhandler = thing\n"})
+    workshop.write({"src/main.py": "from dep import *\n", "src/data.json": "{}"})
+    workshop.declare({"api": {"handler": "main.thing"}, "bad": {"handler": "main.nothing"}})
+    results = workshop.bundle()
+    assert (results["api"].status, results["bad"].status) == ("built", "failed")
+    jobs = plan(load(workshop.root / "bundles.toml"), ["api"])
+    (verdict,) = inspect(declared(jobs), strict=True, environ=workshop.environ)
+    assert (verdict.problems, verdict.files) == ((), len(zipfile.ZipFile(jobs[0].artifact).namelist()))
+    bad = replace(declared(jobs)[0], handler="main.nothing")
+    (verdict,) = inspect([bad], strict=False, environ=workshop.environ)
+    assert codes(verdict.problems) == [("error", "HandlerUndefined")]
+    content = bytearray(jobs[0].artifact.read_bytes())
+    content[content.index(b"{}")] ^= 1  # in a.json of the dependency
+    jobs[0].artifact.write_bytes(content)
+    (verdict,) = inspect(declared(jobs), strict=False, environ=workshop.environ)
+    assert codes(verdict.problems) == [("error", "ArtifactUnreadable")]
 
 
 def test_a_layer_for_several_runtimes_is_judged_for_each(workshop: Workshop, wheelhouse: Wheelhouse) -> None:
