@@ -21,7 +21,7 @@ from typing import Any
 
 from lambda_bundle.errors import BundleError, Code, Problem, Where
 
-FORMAT = "2"
+FORMAT = "3"
 """Part of the path: an incompatible version of this tool starts anew and harms nothing."""
 FOLDER_VARIABLE = "LAMBDA_BUNDLE_CACHE"
 LIMIT_VARIABLE = "LAMBDA_BUNDLE_CACHE_LIMIT"

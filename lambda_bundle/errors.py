@@ -88,6 +88,7 @@ class Code(str, Enum):
     HANDLER_MISSING = f"{PREFIX}HandlerMissing"
     HANDLER_UNDEFINED = f"{PREFIX}HandlerUndefined"
     HANDLER_SHADOWED = f"{PREFIX}HandlerShadowed"
+    MODULE_SHADOWING = f"{PREFIX}ModuleShadowing"
     SYNTAX_UNSUPPORTED = f"{PREFIX}SyntaxUnsupported"
     IMPORT_MISSING = f"{PREFIX}ImportMissing"
     IMPORT_FROM_RUNTIME = f"{PREFIX}ImportFromRuntime"

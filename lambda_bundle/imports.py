@@ -29,6 +29,21 @@ _LOADED = frozenset(
 Python itself (`sys.modules` after `import awslambdaric.bootstrap`, in each Python from 3.8 to 3.13)."""
 _BEFORE = frozenset({"awslambdaric", "simplejson"})
 """The same of what is no part of the standard library."""
+_UNUSED = frozenset(
+    {
+        "antigravity",
+        "ensurepip",
+        "idlelib",
+        "lib2to3",
+        "pydoc_data",
+        "test",
+        "this",
+        "tkinter",
+        "turtledemo",
+        "venv",
+    }
+)
+"""Modules of the standard library that nothing needs on Lambda."""
 _ATTRIBUTES = frozenset(
     {"os.path", "typing.io", "typing.re", "xml.parsers.expat.errors", "xml.parsers.expat.model"}
 )
@@ -117,6 +132,7 @@ class Judge:
         """Everything there is to say."""
         if self._handler is not None:
             yield from self._judge_handler(self._handler)
+        yield from self._judge_names()
         for file, reading in self._own.items():
             yield from self._judge_syntax(file, reading, reached=file in self._reaching)
         seen: set[tuple[Code, str]] = set()
@@ -186,6 +202,23 @@ class Judge:
             message = f'"{name}" is not defined at the top level of {dotted}'
             severity: Severity = "warning" if self._patched else "error"
             yield _problem(Code.HANDLER_UNDEFINED, message, hint=hint, where=where, severity=severity)
+
+    # --- names of modules
+
+    def _judge_names(self) -> Iterator[Problem]:
+        """Own modules that whoever imports a module of the standard library gets in its place."""
+        version = self._target.version
+        told = None if self._handler is None else self._handler.replace("/", ".").partition(".")[0]
+        tops = {name.partition(".")[0] for name in self._modules}
+        for top in sorted(tops - _LOADED - stdlib.builtin(version) - _UNUSED - {told}):
+            found = self._path.find(top)
+            if stdlib.has(top, version) and found is not None and self._is_own(found):
+                message = (
+                    f'"{top}" is also a module of the standard library: whatever imports that gets this file'
+                )
+                hint = "rename it: boto3 and others need the modules of Python"
+                where = Where(file=found.path)
+                yield _problem(Code.MODULE_SHADOWING, message, hint=hint, where=where, severity="warning")
 
     # --- syntax
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lambda_bundle.cache import DEFAULT_LIMIT, Cache, parse_size
+from lambda_bundle.cache import DEFAULT_LIMIT, FORMAT, Cache, parse_size
 from lambda_bundle.errors import BundleError, Code
 
 HOUR = 3600
@@ -123,7 +123,7 @@ def test_sizes_are_noted_and_measured_where_they_are_not(tmp_path: Path, note: s
     cache.write(cache.path("sets", "two"), [])
     (path / "content").write_bytes(bytes(7))
     sizes = {entry.path.name: entry.size for entry in cache.entries()}
-    assert sizes == {"one": 1000, "two": (tmp_path / "2" / "sets" / "two").stat().st_size}
+    assert sizes == {"one": 1000, "two": (tmp_path / FORMAT / "sets" / "two").stat().st_size}
     if note is None:
         (path / "size").unlink()
     else:

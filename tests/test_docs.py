@@ -683,6 +683,7 @@ EXAMPLES = {
     ),
     Code.HANDLER_MISSING: Example(toml=spoiled("app.handler", "main.handler")),
     Code.HANDLER_UNDEFINED: Example(files={"api/app.py": "def handle(event, context): ...\n"}),
+    Code.MODULE_SHADOWING: Example(files={"api/queue.py": "class Queue: ...\n"}),
     Code.HANDLER_SHADOWED: Example(
         toml=spoiled("app.handler", "time.handler"), files={"api/time.py": "handler = print\n"}
     ),

@@ -581,7 +581,7 @@ def test_folders_that_give_way(text: str, module: str) -> None:
     assert (problem.severity, problem.code, problem.where.key) == ("error", Code.IMPORT_MISSING, module)
     assert problem.hint is not None
     assert problem.hint.startswith("rename queue/")
-    assert judged({**own, "queue/__init__.py": ""}) == []
+    assert [one.code for one in judged({**own, "queue/__init__.py": ""})] == [Code.MODULE_SHADOWING]
 
 
 def test_a_handler_in_a_folder_that_gives_way() -> None:
@@ -658,3 +658,15 @@ def test_what_is_built_in_always_wins() -> None:
 def test_names_of_os_path() -> None:
     assert "came with Python 3.12" in missing("from os.path import splitroot", target=PY310)
     fine("from os.path import splitroot, join")
+
+
+def test_modules_that_hide_those_of_python() -> None:
+    """boto3 imports queue and random, and finds what lies beside the handler."""
+    own = {"app.py": HANDLER, "queue.py": "", "random/__init__.py": "", "deep/socket.py": "", "types.py": ""}
+    assert told({**own, "test/__init__.py": "", "calendar/page.html": "", "itertools.py": ""}) == [
+        ("warning", "ModuleShadowing", "queue.py"),
+        ("warning", "ModuleShadowing", "random/__init__.py"),
+    ]
+    found = judged({"platform.py": HANDLER}, handler="platform.handler")
+    assert [one.code for one in found] == [Code.HANDLER_SHADOWED]
+    assert told({"secrets.py": ""}, handler=None) == [("warning", "ModuleShadowing", "secrets.py")]
