@@ -66,6 +66,8 @@ ORDER = [
         "source",
         "syntax",
         "reading",
+        "scope",
+        "failures",
         "imports",
         "bytecode",
         "closure",
