@@ -144,6 +144,8 @@ class Cache:
             "w", dir=path.parent, prefix=".", encoding="utf-8", delete=False
         ) as file:
             file.write(sealed(path.name, text))
+        if path.is_dir():  # what stands there is none of ours, or damaged
+            shutil.rmtree(path)
         Path(file.name).replace(path)
 
     @staticmethod

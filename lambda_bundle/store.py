@@ -76,6 +76,8 @@ class Store:
         self._pieces = Pieces(cache, self._spool, processes)
         self._passing: dict[str, tuple[Piece, ...]] = {}
         """The sets that were installed to be read, and only for this run."""
+        self._sound: set[str] = set()
+        """The keys of the sets whose kept files were looked at in this run, or made."""
         self._making: dict[str, threading.Lock] = {}
 
     @property
@@ -222,8 +224,19 @@ class Store:
         """The folder of a set in the cache; None when it is not there, or not as it was."""
         path = self._cache.path("trees", found.key)
         with self._cache.guarding():
-            whole = self._cache.use(path) and _is_whole(path, found)
+            whole = self._cache.use(path) and _is_whole(path, found) and self._is_sound(path / _TREE, found)
         return path / _TREE if whole else None
+
+    def _is_sound(self, folder: Path, found: DependencySet) -> bool:
+        """Whether the files of a set have the content that they should have; looked at once in a run."""
+        if found.key not in self._sound:
+            paths: dict[str, str | None] = {f"{folder}/{path}": None for path in found.files}
+            looks = self._spool.take_in(paths, self._at_once, packed=False)
+            hashes = [look.file.sha256 for look in looks]
+            if hashes != [found.hashes[path] for path in found.files]:
+                return False
+            self._sound.add(found.key)
+        return True
 
     def _make(self, order: Order) -> DependencySet:
         """Resolve, and install unless the cache has the very wheels installed already."""
@@ -334,6 +347,7 @@ class Store:
                     text = json.dumps(stamps(made / _TREE, found.files))
                     (made / _STAMPS).write_text(text, encoding="utf-8")
                     self._cache.keep(made, path)
+                    self._sound.add(key)
         return found
 
     def _set_key(self, wheels: Iterable[Wheel], order: Order) -> str:

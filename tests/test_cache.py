@@ -208,3 +208,11 @@ def test_half_written_files_of_killed_runs_go(tmp_path: Path) -> None:
     os.utime(file, (time.time() - 48 * HOUR,) * 2)
     cache.prune()
     assert not file.exists()
+
+
+def test_a_folder_in_the_place_of_an_entry_goes(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    path = cache.path("sets", "one.json")
+    (path / "deep").mkdir(parents=True)
+    cache.write(path, {"a": 1})
+    assert cache.read(path) == {"a": 1}

@@ -229,7 +229,16 @@ def replace(file: Path) -> None:
     file.write_bytes(b"1\n")
 
 
-@pytest.mark.parametrize("damage", [overwrite, append, replace, make_executable, Path.unlink, Path.mkdir])
+def rot(file: Path) -> None:
+    """What a disk does: neither size nor time tell."""
+    before = file.stat()
+    file.write_bytes(b"3\n")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    "damage", [overwrite, append, replace, rot, make_executable, Path.unlink, Path.mkdir]
+)
 @pytest.mark.parametrize("only", [["dir"], ["after"], ["layer-dir"], ["dir", "zip"]], ids="+".join)
 def test_damaged_set_is_made_anew(
     workshop: Workshop, damage: Callable[[Path], None], only: list[str]
