@@ -27,10 +27,6 @@ class _Command(Program):
     def parse_core(self, argv: list[str] | None) -> None:
         with _usage():
             super().parse_core(argv)
-        if self.args["dry"].value:  # Invoke's own, for commands that tasks run in a shell
-            with edge(as_json="--json" in sys.argv):
-                hint = "`lambda-bundle plan` shows what would be built"
-                raise invalid("--dry means nothing here", option="dry", hint=hint)
 
     def parse_tasks(self) -> None:
         with _usage():

@@ -48,7 +48,7 @@ _FILE = "The bundles.toml to use (default: the nearest one, in this folder or ab
     },
 )
 def bundle(  # noqa: PLR0917 - the command line's options
-    _: Context,
+    context: Context,
     all_: bool = False,
     only: Any = None,
     jobs: Any = None,
@@ -65,6 +65,7 @@ def bundle(  # noqa: PLR0917 - the command line's options
 ) -> None:
     """Turn sources into artifacts that Lambda can load."""
     with edge(as_json=json) as printer:
+        _check_dry(context)
         workers = workers_of(jobs)
         config, selected = wanted_jobs(file, everything=all_, only=only, output=output, form=format)
         if upgrade and offline:
@@ -114,7 +115,7 @@ def _bundle(
     },
 )
 def lock(  # noqa: PLR0917 - the command line's options
-    _: Context,
+    context: Context,
     all_: bool = False,
     only: Any = None,
     upgrade: bool = False,
@@ -125,6 +126,7 @@ def lock(  # noqa: PLR0917 - the command line's options
 ) -> None:
     """Write down which versions and files unpinned requirements stand for."""
     with edge(as_json=json) as printer:
+        _check_dry(context)
         from lambda_bundle import report  # noqa: PLC0415
         from lambda_bundle.pool import lock as run  # noqa: PLC0415
 
@@ -144,6 +146,14 @@ def lock(  # noqa: PLR0917 - the command line's options
         code = 0 if all(one.status in {"locked", "kept", "skipped"} for one in ended) else FAILED
     if code:
         raise Exit(code=code)
+
+
+def _check_dry(context: Context) -> None:
+    """Invoke's `--dry` is for the commands that tasks run: ours would do their work all the same."""
+    if context.config.run.dry:
+        raise invalid(
+            "--dry means nothing here", option="dry", hint="`invoke plan` shows what would be built"
+        )
 
 
 @task(auto_shortflags=False, help={"file": _FILE})
@@ -260,7 +270,7 @@ def _plan_row(job: Job, verdict: Verdict) -> dict[str, Any]:
     },
 )
 def smoke(  # noqa: PLR0917 - the command line's options
-    _: Context,
+    context: Context,
     all_: bool = False,
     only: Any = None,
     event: Any = None,
@@ -279,6 +289,7 @@ def smoke(  # noqa: PLR0917 - the command line's options
 ) -> None:
     """Run artifacts as Lambda does, in a Python of this host: this runs your code."""
     with edge(as_json=json) as printer:
+        _check_dry(context)
         from lambda_bundle import subjects  # noqa: PLC0415
         from lambda_bundle.smoke import DEFAULT_TIMEOUT, Terms  # noqa: PLC0415
 
@@ -340,9 +351,10 @@ def _smoke(
     auto_shortflags=False,
     help={"output": "The folder to clean (default: dist beside bundles.toml).", "file": _FILE},
 )
-def clean(_: Context, output: Any = None, file: Any = None) -> None:
+def clean(context: Context, output: Any = None, file: Any = None) -> None:
     """Remove the artifacts, the manifest, and what an interrupted run left in the output folder."""
     with edge() as printer:
+        _check_dry(context)
         from lambda_bundle.cache import Cache  # noqa: PLC0415
         from lambda_bundle.clean import sweep  # noqa: PLC0415
         from lambda_bundle.freshness import Freshness  # noqa: PLC0415
@@ -366,10 +378,11 @@ def clean(_: Context, output: Any = None, file: Any = None) -> None:
     },
 )
 def cache(
-    _: Context, prune: bool = False, limit: Any = None, clear: bool = False, json: bool = False
+    context: Context, prune: bool = False, limit: Any = None, clear: bool = False, json: bool = False
 ) -> None:
     """Show what is kept between runs, or remove it."""
     with edge(as_json=json) as printer:
+        _check_dry(context)
         from lambda_bundle.cache import Cache, parse_size  # noqa: PLC0415
 
         if prune and clear:
