@@ -150,13 +150,6 @@ def _verdict(case: Case, desk: Desk, *, strict: bool) -> Verdict:
 
 def _unpack(path: Path, folder: Path, *, is_layer: bool) -> unpacked.Artifact:
     if not path.exists():
-        raise BundleError(
-            Problem(
-                code=Code.ARTIFACT_MISSING,
-                message="there is no such artifact",
-                where=Where(file=str(path)),
-                hint="build it first with `invoke bundle`, or give the path of another",
-            )
-        )
+        raise unpacked.missing(path)
     folder.mkdir()
     return unpacked.unpack(path, folder, is_layer=is_layer)

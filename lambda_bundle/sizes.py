@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
-from lambda_bundle.errors import BundleError, Code, Problem, Where
+from lambda_bundle.errors import BundleError, Problem
 from lambda_bundle.jobs import Job
-from lambda_bundle.unpacked import unreadable
+from lambda_bundle.unpacked import missing, unreadable
 
 _RECORD = ".dist-info/RECORD"
 REST = "sources"
@@ -82,14 +82,7 @@ def of_jobs(jobs: Iterable[Job]) -> tuple[list[Weighed], list[Problem]]:
 def weigh(name: str, path: Path, *, beside: int = 0) -> Weighed:
     """What a zip or a folder consists of. Raises `BundleError` where it cannot be read."""
     if not path.exists():
-        raise BundleError(
-            Problem(
-                code=Code.ARTIFACT_MISSING,
-                message="there is no such artifact",
-                where=Where(file=str(path)),
-                hint="build it first with `invoke bundle`, or give the path of another",
-            )
-        )
+        raise missing(path)
     try:
         if path.is_dir():
             return _weighed(name, path, *_of_folder(path), beside)

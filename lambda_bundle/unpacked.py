@@ -88,6 +88,18 @@ def unpack(path: Path, folder: Path, *, is_layer: bool) -> Artifact:
         raise unreadable(path, "it is no zip file, or a damaged or encrypted one", hint) from None
 
 
+def missing(path: Path) -> BundleError:
+    """The error for an artifact that is not there."""
+    return BundleError(
+        Problem(
+            code=Code.ARTIFACT_MISSING,
+            message="there is no such artifact",
+            where=Where(file=str(path)),
+            hint="build it first with `invoke bundle`, or give the path of another",
+        )
+    )
+
+
 def unreadable(path: Path, why: str, hint: str) -> BundleError:
     """The error for an artifact that cannot be read."""
     where = Where(file=str(path))
