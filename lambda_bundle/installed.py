@@ -198,12 +198,17 @@ def _record(record: Path) -> Iterator[tuple[str, str]]:
     if not record.is_file():
         return
     with record.open(encoding="utf-8", newline="") as lines:
-        for row in csv.reader(lines):
-            if row:
-                yield inside(row[0]), row[1] if len(row) > 1 else ""
+        yield from listed(lines)
 
 
-def inside(path: str) -> str:
+def listed(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The files in the lines of a RECORD, relative to the folder and never outside it, and their hashes."""
+    for row in csv.reader(lines):
+        if row:
+            yield _inside(row[0]), row[1] if len(row) > 1 else ""
+
+
+def _inside(path: str) -> str:
     """A path of RECORD relative to the folder, and never one outside it."""
     path = posixpath.normpath(path.replace("\\", "/")).lstrip("/")
     while path.startswith("../"):

@@ -5,18 +5,17 @@ Only names, sizes and RECORDs are read; nothing is unpacked.
 
 from __future__ import annotations
 
-import csv
 import os
 import posixpath
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path
 
 from lambda_bundle.errors import BundleError, Problem
+from lambda_bundle.installed import listed
 from lambda_bundle.jobs import Job
-from lambda_bundle.unpacked import missing, unreadable
+from lambda_bundle.unpacked import missing, reading
 
 _RECORD = ".dist-info/RECORD"
 REST = "sources"
@@ -83,18 +82,13 @@ def weigh(name: str, path: Path, *, beside: int = 0) -> Weighed:
     """What a zip or a folder consists of. Raises `BundleError` where it cannot be read."""
     if not path.exists():
         raise missing(path)
-    try:
+    with reading(path):
         if path.is_dir():
             return _weighed(name, path, *_of_folder(path), beside)
         with zipfile.ZipFile(path) as archive:
             members = {one.filename: one for one in archive.infolist() if not one.is_dir()}
             sizes = {member: (one.file_size, one.compress_size) for member, one in members.items()}
             return _weighed(name, path, sizes, lambda member: archive.read(members[member]), beside)
-    except OSError as error:
-        raise unreadable(path, error.strerror or str(error), "see that it can be read") from None
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError):
-        why, hint = "it is no zip file, or a damaged or encrypted one", "build it again"
-        raise unreadable(path, why, hint) from None
 
 
 _Sizes = Mapping[str, tuple[int, int]]
@@ -107,9 +101,8 @@ def _of_folder(path: Path) -> tuple[_Sizes, Callable[[str], bytes]]:
         for root, _, names in os.walk(path, followlinks=True)
         for name in names
     }
-    return {name: (file.stat().st_size, 0) for name, file in files.items()}, lambda name: files[
-        name
-    ].read_bytes()
+    sizes = {name: (file.stat().st_size, 0) for name, file in files.items()}
+    return sizes, lambda name: files[name].read_bytes()
 
 
 def _weighed(name: str, path: Path, sizes: _Sizes, read: Callable[[str], bytes], beside: int) -> Weighed:
@@ -120,9 +113,8 @@ def _weighed(name: str, path: Path, sizes: _Sizes, read: Callable[[str], bytes],
             owner = posixpath.basename(info).removesuffix(".dist-info").replace("-", " ", 1)
             root = posixpath.dirname(info)
             site = f" in {root}" if root.count("/") > 1 else ""  # one of several runtimes of a layer
-            for row in csv.reader(StringIO(read(record).decode(errors="replace"))):
-                if row:
-                    owners[posixpath.normpath(posixpath.join(root, row[0]))] = f"{owner}{site}"
+            for file, _ in listed(read(record).decode(errors="replace").splitlines()):
+                owners[posixpath.join(root, file)] = f"{owner}{site}"
     parts: dict[str, list[int]] = {}
     for file, (unzipped, zipped) in sizes.items():
         part = parts.setdefault(owners.get(file, REST), [0, 0, 0])

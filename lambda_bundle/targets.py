@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Arch = str
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 """AWS's word for an architecture, and the one of wheels, markers and ELF tools."""
-_SITE = re.compile(r"lib/python\d+\.\d+/site-packages/")
+SITE = re.compile(r"lib/python\d+\.\d+/site-packages/")
+"""The folder of a layer, below python/, that one version of Python looks into."""
 UNZIPPED_LIMIT = 262_144_000
 """Bytes that Lambda accepts unzipped, layers included
 (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
@@ -189,7 +190,7 @@ class Target:
 
     def passes_over(self, path: str) -> bool:
         """Whether a path of a layer, below python/, is in the folder of another version of Python."""
-        return _SITE.match(path) is not None and not path.startswith(self.site)
+        return SITE.match(path) is not None and not path.startswith(self.site)
 
     @cached_property
     def given(self) -> tuple[PlatformTag, ...]:

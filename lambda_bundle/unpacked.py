@@ -6,23 +6,21 @@ the files. Files that no RECORD lists count as the function's own.
 
 from __future__ import annotations
 
-import csv
 import os
 import posixpath
-import re
 import stat
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 from lambda_bundle import binaries, hygiene
 from lambda_bundle.errors import BundleError, Code, Problem, Where
-from lambda_bundle.installed import Distribution, inside, read
+from lambda_bundle.installed import Distribution, listed, read
 from lambda_bundle.reading import read_one
 from lambda_bundle.stage import folders_of
-from lambda_bundle.targets import UNZIPPED_LIMIT, Target
+from lambda_bundle.targets import SITE, UNZIPPED_LIMIT, Target
 from lambda_bundle.verify import Content, Part, Subject
 
 _LAYER_PREFIX = "python/"
@@ -30,7 +28,6 @@ _LAYER_FOLDERS = frozenset({"python", "lib", "bin", "include", "extensions", "sh
 """What lies at the root of a layer."""
 _OWN = (".py", ".pyc", ".pem", ".pth")
 """What is read of a function's own files, besides binaries."""
-_SITE = re.compile(r"lib/python\d+\.\d+/site-packages/")
 _BLOCK = 1 << 20
 _MAGIC = 4
 _FAR_TOO_LARGE = 4 * UNZIPPED_LIMIT
@@ -77,15 +74,22 @@ def unpack(path: Path, folder: Path, *, is_layer: bool) -> Artifact:
     `is_layer` says whether it is taken for a layer, if it looks like one. Raises `BundleError` when it cannot
     be read.
     """
-    try:
+    with reading(path):
         return _of_folder(path) if path.is_dir() else _of_zip(path, folder, is_layer=is_layer)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What is wrong with an artifact as a whole becomes `BundleError`."""
+    try:
+        yield
     except FileNotFoundError:
-        raise unreadable(path, "it is not there", "build it first, or name another with --path") from None
+        raise _unreadable(path, "it is not there", "build it first, or name another with --path") from None
     except OSError as error:
-        raise unreadable(path, error.strerror or str(error), "see that it can be read") from None
+        raise _unreadable(path, error.strerror or str(error), "see that it can be read") from None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError):
         hint = "build it again: Lambda would not accept it either"
-        raise unreadable(path, "it is no zip file, or a damaged or encrypted one", hint) from None
+        raise _unreadable(path, "it is no zip file, or a damaged or encrypted one", hint) from None
 
 
 def missing(path: Path) -> BundleError:
@@ -100,8 +104,7 @@ def missing(path: Path) -> BundleError:
     )
 
 
-def unreadable(path: Path, why: str, hint: str) -> BundleError:
-    """The error for an artifact that cannot be read."""
+def _unreadable(path: Path, why: str, hint: str) -> BundleError:
     where = Where(file=str(path))
     problem = Problem(
         code=Code.ARTIFACT_UNREADABLE, message=f"the artifact cannot be read: {why}", where=where, hint=hint
@@ -179,11 +182,11 @@ def _theirs(archive: zipfile.ZipFile, prefix: str) -> frozenset[str]:
     for name in archive.namelist():
         root, _, _ = name.rpartition("/")[0].rpartition("/")
         looked_at = (
-            root + "/" == prefix or (not root and not prefix) or _SITE.fullmatch(f"{root}/", len(prefix))
+            root + "/" == prefix or (not root and not prefix) or SITE.fullmatch(f"{root}/", len(prefix))
         )
         if name.endswith(".dist-info/RECORD") and looked_at:
-            rows = csv.reader(StringIO(archive.read(name).decode(errors="replace")))
-            found.update(posixpath.join(root, inside(row[0])) for row in rows if row)
+            lines = archive.read(name).decode(errors="replace").splitlines()
+            found.update(posixpath.join(root, path) for path, _ in listed(lines))
     return frozenset(found)
 
 
