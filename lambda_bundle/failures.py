@@ -78,11 +78,8 @@ class Failures:
 
     def _outside(self, module: str) -> Failure | None:
         """The same for what is neither in the artifact nor in a layer."""
-        runtime, version, top = (
-            self._scope.target.runtime,
-            self._scope.target.version,
-            module.partition(".")[0],
-        )
+        target, top = self._scope.target, module.partition(".")[0]
+        runtime, version = target.runtime, target.version
         for name in parents(module):
             span = stdlib.module(name)
             if span is not None and not span.holds(version):

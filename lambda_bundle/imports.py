@@ -6,19 +6,18 @@ names of its files. How a handler is found is told by `awslambdaric`, which ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Literal
 
 from lambda_bundle import stdlib
 from lambda_bundle.errors import Code, Problem, Where, did_you_mean
 from lambda_bundle.failures import Failures, passes
-from lambda_bundle.modules import Found, Path, parents
+from lambda_bundle.modules import Found, parents
 from lambda_bundle.reading import Reading
 from lambda_bundle.scope import LOADED, Scope
 from lambda_bundle.source import When
 from lambda_bundle.syntax import HOST
-from lambda_bundle.targets import Target
 
 _BEFORE = frozenset({"awslambdaric", "simplejson"})
 """The same of what is no part of the standard library."""
@@ -35,36 +34,26 @@ class Judge:
 
     def __init__(
         self,
-        own: Mapping[str, Reading],
-        path: Path,
-        target: Target,
+        scope: Scope,
         *,
         handler: str | None,
-        roots: Sequence[str] = ("",),
         skips: bool = False,
         moved: bool = False,
         provided: Collection[str] = (),
-        others: Callable[[Found], Reading | None] = lambda _: None,
         foreign: Callable[[Found], bool] = lambda _: True,
     ) -> None:
-        """Judge what is known of each source file of the function itself, by its path in the artifact.
+        """With `skips`, dependencies were left out on purpose; where the path was `moved`, all may be found.
 
-        `roots` are the folders in there that Python looks into: the first of the import path. With `skips`,
-        dependencies were left out on purpose; what is `provided` can be imported though it has no file, and
-        where the path was `moved`, so may everything. `others` reads a file of a dependency or a layer, and
-        `foreign` tells whether a distribution has brought it.
+        What is `provided` can be imported though it has no file; `foreign` tells whether a distribution has
+        brought a file.
         """
-        self._own, self._path, self._target = own, path, target
-        self._handler, self._roots, self._skips = handler, roots, skips
-        self._scope = Scope(own, path, target, roots=roots, others=others)
+        self._scope, self._handler, self._skips = scope, handler, skips
         self._loading, self._reaching = self._reached()
-        sources = {file: source for file in self._reaching if (source := own[file].source) is not None}
+        sources = {file: source for file in self._reaching if (source := scope.own[file].source) is not None}
         installed = {*provided, *(name for source in sources.values() for name in source.installs)}
-        self._failures = Failures(self._scope, installed=installed, foreign=foreign)
-        self._scope.give(
-            (self._scope.absolute(file, one), one.name)
-            for file, source in sources.items()
-            for one in source.sets
+        self._failures = Failures(scope, installed=installed, foreign=foreign)
+        scope.give(
+            (scope.absolute(file, one), one.name) for file, source in sources.items() for one in source.sets
         )
         self._patched = any(source.patches for source in sources.values())
         self._moved = moved or self._patched or any(source.moves for source in sources.values())
@@ -74,10 +63,10 @@ class Judge:
         if self._handler is not None:
             yield from self._judge_handler(self._handler)
         yield from self._judge_names()
-        for file, reading in self._own.items():
+        for file, reading in self._scope.own.items():
             yield from self._judge_syntax(file, reading, reached=file in self._reaching)
         seen: set[tuple[Code, str]] = set()
-        for file, reading in self._own.items():
+        for file, reading in self._scope.own.items():
             for problem in self._judge_imports(file, reading, loaded=file in self._loading):
                 key = (problem.code, problem.message if problem.severity == "note" else str(problem.where))
                 if key not in seen:
@@ -88,15 +77,15 @@ class Judge:
 
     def _judge_handler(self, handler: str) -> Iterator[Problem]:
         dotted, _, name = handler.replace("/", ".").rpartition(".")
-        runtime, top = self._target.runtime, dotted.partition(".")[0]
-        found = self._path.find(dotted)
-        if top in stdlib.builtin(self._target.version):
+        runtime, top = self._scope.target.runtime, dotted.partition(".")[0]
+        found = self._scope.path.find(dotted)
+        if top in stdlib.builtin(self._scope.target.version):
             message = (
                 f'"{top}" is a module that is built into Python, and Lambda takes no handler from such a one'
             )
             yield _problem(Code.HANDLER_SHADOWED, message, hint="rename the module", where=Where(key=handler))
             return
-        hidden = self._path.hidden(dotted)
+        hidden = self._scope.path.hidden(dotted)
         if hidden is not None:
             message = f'"{dotted}" is in a folder without __init__.py, and "{top}" is a module of {runtime}'
             where = Where(file=hidden.path)
@@ -114,8 +103,8 @@ class Judge:
             yield _problem(Code.HANDLER_MISSING, message, hint=hint, where=Where(file=found.path.rstrip("/")))
         else:
             yield from self._judge_name(found, dotted, name)
-        python = stdlib.has(top, self._target.version)
-        if found is not None and found.root < len(self._roots) and (python or top in _BEFORE):
+        python = stdlib.has(top, self._scope.target.version)
+        if found is not None and not self._scope.is_beside(found) and (python or top in _BEFORE):
             taken = top in LOADED or not python
             of = f"the standard library of {runtime}" if python else f"{runtime} itself"
             message = f'"{top}" is also a module of {of}'
@@ -148,11 +137,11 @@ class Judge:
 
     def _judge_names(self) -> Iterator[Problem]:
         """Own modules that whoever imports a module of the standard library gets in its place."""
-        version = self._target.version
+        version = self._scope.target.version
         told = None if self._handler is None else self._handler.replace("/", ".").partition(".")[0]
         tops = {name.partition(".")[0] for name in self._scope.modules}
         for top in sorted(tops - LOADED - stdlib.builtin(version) - _UNUSED - {told}):
-            found = self._path.find(top)
+            found = self._scope.path.find(top)
             if stdlib.has(top, version) and found is not None and self._scope.is_own(found):
                 message = (
                     f'"{top}" is also a module of the standard library: whatever imports that gets this file'
@@ -164,7 +153,7 @@ class Judge:
     # --- syntax
 
     def _judge_syntax(self, file: str, reading: Reading, *, reached: bool) -> Iterator[Problem]:
-        runtime, fault = self._target.runtime, reading.fault
+        runtime, fault = self._scope.target.runtime, reading.fault
         if fault is not None:
             since = f": this came with Python {fault.version}" if fault.version else ""
             severity: Severity = "error" if reached else "warning"
@@ -190,7 +179,7 @@ class Judge:
                 message=f"what this file defines and imports was not checked: this runs on Python {host}, "
                 f"which cannot parse it; {runtime} can",
                 where=Where(file=file),
-                hint=f"run it with Python {'.'.join(map(str, self._target.version))} or newer",
+                hint=f"run it with Python {'.'.join(map(str, self._scope.target.version))} or newer",
                 detail=reading.unread,
                 severity="warning" if reached else "note",
             )
@@ -203,7 +192,7 @@ class Judge:
         What is imported under `try` may fail for what it imports itself; a fault in its syntax fails both.
         """
         if self._handler is None:
-            return set(self._own), set(self._own)
+            return set(self._scope.own), set(self._scope.own)
         start = self._handler.replace("/", ".").rpartition(".")[0]
         return self._follow({start}, {"import"}), self._follow(
             {start}, {"import", "maybe", "guarded", "call"}
@@ -218,7 +207,7 @@ class Judge:
                 if found is None or found.path in files or not self._scope.is_own(found):
                     continue
                 files.add(found.path)
-                source = self._own[found.path].source
+                source = self._scope.own[found.path].source
                 for one in source.imports if source else ():
                     module = self._scope.absolute(found.path, one)
                     if module is not None and one.when in when:

@@ -43,7 +43,11 @@ class Scope:
         roots: Sequence[str],
         others: Callable[[Found], Reading | None],
     ) -> None:
-        """`roots` are the first of the import path; `others` reads a file of a dependency or a layer."""
+        """What is known of each source file of the function or layer itself, by its path in the artifact.
+
+        `roots` are the folders in there that Python looks into: the first of the import path. `others` reads
+        a file of a dependency or a layer.
+        """
         self.own, self.path, self.target = own, path, target
         self._roots, self._others = roots, others
         self.modules = {self.name(file): file for file in own}

@@ -26,6 +26,7 @@ from lambda_bundle.installed import Distribution, read
 from lambda_bundle.modules import Found, Root
 from lambda_bundle.modules import Path as ImportPath
 from lambda_bundle.reading import Desk, Reading, readings
+from lambda_bundle.scope import Scope
 from lambda_bundle.sets import DependencySet
 from lambda_bundle.stage import folders_of
 from lambda_bundle.targets import Target
@@ -144,16 +145,19 @@ def _problems(subject: Subject, desk: Desk) -> Iterator[Problem]:
     added, moved = _path_files(subject)
     path = ImportPath([*roots, *added], target)
     code = {file: place for file, place in subject.own.items() if file.endswith(".py")}
-    judge = Judge(
+    scope = Scope(
         readings(code, target, desk),
         path,
         target,
-        handler=subject.handler,
         roots=[root.prefix for root in _roots(content, target)],
+        others=_reader(subject),
+    )
+    judge = Judge(
+        scope,
+        handler=subject.handler,
         skips=bool(subject.skipped),
         moved=moved,
         provided={"distutils"} if any(f"{root.prefix}{_DISTUTILS}" in root.files for root in roots) else (),
-        others=_reader(subject),
         foreign=lambda found: subject.owner(found.path) is not None,
     )
     yield from judge.problems()
