@@ -188,12 +188,6 @@ class _Reader:
         return text
 
     def _line(self, line: Line) -> None:
-        unset = dict.fromkeys(_VARIABLE.findall(line.text)) if "://" in line.text else {}
-        if unset:  # pip would ask for the address as it stands there
-            verb = "is" if len(unset) == 1 else "are"
-            message = f"{', '.join(unset)} {verb} not set, or empty: {mask_url(line.written)}"
-            hint = "give it a value, in `env` or the environment"
-            raise error_at(Code.VARIABLE_MISSING, message, line.where, hint)
         editable = _EDITABLE.fullmatch(line.text)
         if editable:  # uv writes a marker behind it, which pip would not see
             self._requirement(line, _unquoted(editable["place"]), (), editable=True)
@@ -207,7 +201,17 @@ class _Reader:
         for name, value in options:
             self._option(line, name, value)
 
+    def _check_address(self, line: Line, address: str) -> None:
+        """Raise `BundleError` where variables in it are not set: pip would ask for it as it stands."""
+        unset = dict.fromkeys(_VARIABLE.findall(address)) if "://" in address else {}
+        if unset:
+            verb = "is" if len(unset) == 1 else "are"
+            message = f"{', '.join(unset)} {verb} not set, or empty: {mask_url(line.written)}"
+            hint = "give it a value, in `env` or the environment"
+            raise error_at(Code.VARIABLE_MISSING, message, line.where, hint)
+
     def _option(self, line: Line, name: str, value: str) -> None:
+        self._check_address(line, value)
         if name in OF_ONE:
             raise line.invalid("belongs to a requirement", "end the line of the requirement with a backslash")
         if name == "--editable":
@@ -248,6 +252,7 @@ class _Reader:
         parsed, place = parse(line, head, editable=editable)
         if not holds(line, marker, self.markers):
             return
+        self._check_address(line, place)
         if line.constraint and parsed.extras:
             raise line.invalid("has extras, which a constraint cannot have")
         extras = tuple(sorted(map(canonicalize_name, parsed.extras)))

@@ -388,6 +388,11 @@ def test_variables(tmp_path: Path) -> None:
     assert "p@ss" not in repr(found)
 
 
+def test_variables_of_what_does_not_count_need_not_be_set(tmp_path: Path) -> None:
+    found = read_text(tmp_path, "a @ https://${NOBODY}/a-1-py3-none-any.whl ; sys_platform == 'win32'\nb")
+    assert [one.line for one in found.requirements] == ["b"]
+
+
 @pytest.mark.parametrize(
     ("url", "secrets"),
     [
