@@ -27,7 +27,7 @@ from lambda_bundle.lockfile import Paper, Resolved, is_current
 from lambda_bundle.projects import Law, Place, find, load
 from lambda_bundle.pylock import choose
 from lambda_bundle.requirements import gather, source_of
-from lambda_bundle.result import Locked
+from lambda_bundle.result import Change, Locked
 from lambda_bundle.shared import Run
 from lambda_bundle.targets import Target
 from lambda_bundle.wanted import Requirement, Requirements, file_path
@@ -78,19 +78,22 @@ def lock_one(run: Run, job: Job, stack: ExitStack, *, upgrade: bool) -> Locked:
         changed = _write(path, text, place)
         told = [*told, *_outside(resolved, place, place.shown(path))]
         names = {(wheel.name, wheel.version) for one in resolved for wheel in one.wheels}
-        earlier, now = lockfile.versions(before), lockfile.versions(load(path, place))
-        changes = tuple(
-            (name, earlier.get(name), now.get(name))
-            for name in sorted(earlier.keys() | now.keys())
-            if earlier.get(name) != now.get(name)
-        )
         return replace(
             kept,
             status="locked" if changed else "kept",
             packages=len(names),
-            changes=changes if changed and before else (),
+            changes=_changes(before, load(path, place)) if changed and before else (),
             problems=tuple(dict.fromkeys((*warnings, *told))),
         )
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
+    """What a lock has that its predecessor had otherwise."""
+    earlier, now = lockfile.versions(before), lockfile.versions(after)
+    names = sorted(earlier.keys() | now.keys())
+    return tuple(
+        (name, earlier.get(name), now.get(name)) for name in names if earlier.get(name) != now.get(name)
+    )
 
 
 def _outside(resolved: Iterable[Resolved], place: Place, shown: str) -> Iterator[Problem]:

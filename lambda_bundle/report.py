@@ -92,7 +92,7 @@ def locks(printer: Printer, ended: Sequence[Locked]) -> None:
 def _change(name: str, before: str | None, after: str | None) -> str:
     if before is None:
         return f"+ {name} {after}"
-    return f"- {name} {before}" if after is None else f"{name} {before} -> {after}"
+    return f"- {name} {before}" if after is None else f"{name} {before} → {after}"
 
 
 def lock_document(ended: Sequence[Locked]) -> dict[str, Any]:

@@ -63,6 +63,10 @@ class Result:
     """Why it was not fresh."""
 
 
+Change = tuple[str, str | None, str | None]
+"""A package, and its version before and after; None where it was not there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
     """What became of the lock of one job."""
@@ -77,8 +81,8 @@ class Locked:
     """How many are in it."""
     note: str = ""
     """Why it was skipped."""
-    changes: tuple[tuple[str, str | None, str | None], ...] = ()
-    """What an earlier lock had otherwise: package, version before and after; None where it was not there."""
+    changes: tuple[Change, ...] = ()
+    """What an earlier lock had otherwise."""
     problems: tuple[Problem, ...] = ()
     """Errors and warnings."""
 
