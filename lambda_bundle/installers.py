@@ -464,8 +464,8 @@ def unreachable(output: str) -> BundleError:
 _UNTRUSTED = re.compile(r"invalid peer certificate|CERTIFICATE_VERIFY_FAILED|certificate verify failed")
 ODD_ANSWER = re.compile(r"unexpected JSON|Unsupported `Content-Type`|JSONDecodeError")
 """What the backends say of an answer that is not in a format of PEP 503 or PEP 691."""
-ODD_FILE = re.compile(r"Failed to read from zip file")
-"""What uv says of a wheel that is none."""
+ODD_FILE = re.compile(r"Failed to read from zip file|Wheel '.*' located at .* is invalid")
+"""What the backends say of a wheel that is none."""
 _INSECURE = re.compile(r"is not a trusted or secure host")
 
 

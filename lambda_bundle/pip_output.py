@@ -22,6 +22,7 @@ from packaging.utils import (
 from lambda_bundle.errors import BundleError
 from lambda_bundle.installers import (
     ODD_ANSWER,
+    ODD_FILE,
     Work,
     mismatch,
     offline,
@@ -159,7 +160,7 @@ def fetch_failure(output: str, detail: str) -> BundleError | None:
     if re.search(r"\b40[13] (?:Client )?Error|HTTP error 40[13]", output):
         return unauthorized(detail)
     # A 404 of an index is its way to say that it has no such package.
-    if _UNREACHABLE.search(output) or ODD_ANSWER.search(output):
+    if any(one.search(output) for one in (_UNREACHABLE, ODD_ANSWER, ODD_FILE)):
         return unreachable(detail)
     return None
 

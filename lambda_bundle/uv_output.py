@@ -128,7 +128,7 @@ def failure(completed: Completed, wanted: Requirements) -> BundleError:
         return mismatch(match["name"], wanted, output)
     if "Failed to read `--find-links` directory" in output:
         return no_links(output)
-    if _UNREACHABLE.search(output) or ODD_ANSWER.search(output) or ODD_FILE.search(one_line(output)):
+    if any(one.search(one_line(output)) for one in (_UNREACHABLE, ODD_ANSWER, ODD_FILE)):
         return unreachable(output)
     return completed.failure("uv")
 
