@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lambda_bundle.errors import BundleError, Code, Problem
-from lambda_bundle.indexes import Index, expand, passwords
+from lambda_bundle.indexes import Index, expand, passwords, secret_values
 from lambda_bundle.jobs import Job
 from lambda_bundle.process import mask
 from lambda_bundle.registries import Configurations, Registries
@@ -135,14 +135,17 @@ def secrets(environ: Mapping[str, str]) -> frozenset[str]:
     return frozenset(one for one in _secrets(environ) if one)
 
 
-def loud(environ: Mapping[str, str]) -> frozenset[str]:
-    """What must not be shown of a hook's output: secrets of the backends, and what is named like one."""
+def all_secrets(environ: Mapping[str, str], index: Index) -> frozenset[str]:
+    """What must not be shown of a hook's output: what is secret here, and all that is named like a secret."""
     named = (value for name, value in environ.items() if _SECRET.search(name) and len(value) >= _SHORT)
-    return secrets(environ) | frozenset(named)
+    addresses = (*filter(None, [index.url]), *index.extra, *index.links)
+    own = (value for one in addresses for value in secret_values(one.text, environ))
+    return frozenset((*secrets(environ), *own, *named))
 
 
 _SECRET = re.compile(
-    r"TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|PRIVATE_?KEY|CREDENTIAL|_AUTH$|BASIC", re.IGNORECASE
+    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|(?:API|ACCESS|PRIVATE)_?KEY|AUTH)(?:_\d+)?$",
+    re.IGNORECASE,
 )
 _SHORT = 6
 """Characters that a value has at least: to mask what is shorter would make output unreadable."""

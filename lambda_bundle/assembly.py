@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -47,7 +46,7 @@ from lambda_bundle.stamps import Seen, Stamp, look
 from lambda_bundle.targets import Target
 from lambda_bundle.variables import rooted
 from lambda_bundle.wanted import NO_REQUIREMENTS, Requirements
-from lambda_bundle.working import private_folder
+from lambda_bundle.working import has_least_room, private_folder
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -253,11 +252,9 @@ class Assembly:
         return private_folder(self._stack, prefix=f".{self._job.name}-", parent=parent)
 
     def _full(self) -> BundleError | None:
-        """The error for a temporary folder that has the least room of all that is written to."""
+        """The error for a temporary folder on a disk of its own, with less room than all else has."""
         scratch = self._run.scratch
-        places = [self._run.cache.root, self._job.output, scratch]
-        free = {place: shutil.disk_usage(place).free for place in places if place.exists()}
-        if min(free, key=lambda place: free[place]) != scratch or len(set(free.values())) == 1:
+        if not has_least_room(scratch, [self._run.cache.root, self._job.output]):
             return None
         message = f"the temporary folder has no room left: {scratch.parent}"
         hint = "make room there, or name another folder in TMPDIR"
@@ -300,7 +297,7 @@ class Assembly:
             environ=environ,
             timeout=job.timeout,
             children=self._run.children,
-            secrets=access.loud(environ),
+            secrets=access.all_secrets(environ, job.index),
         )
         for share in shares:
             refresh_records(folder / share.site, share.found.infos)

@@ -256,7 +256,7 @@ def _wrong_value(key: KeyPath, kind: str, context: Mapping[str, Any], value: obj
     elif kind == "list_type" and isinstance(value, str):
         hint = "write it in brackets" if key[0] == "index" else f"write [{_shown(value)}]"
     elif kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
-        of_runtime = "runtime" in key or "runtimes" in key
+        of_runtime = key[-1] == "runtime" or "runtimes" in key[-2:]
         hint = f'write "{"python" if of_runtime else ""}{value}"'
     wanted = _TYPES.get(kind, "another value")
     shown = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,3 +49,12 @@ def is_at_work(folder: Path) -> bool:
         return True
     except OSError:  # it is none of these folders, or has just gone
         return False
+
+
+def has_least_room(folder: Path, others: Iterable[Path]) -> bool:
+    """Whether a folder is on a disk of its own, with less room than there is anywhere else."""
+    places = [place for place in others if place.exists()]
+    device, free = folder.stat().st_dev, shutil.disk_usage(folder).free
+    return bool(places) and all(
+        place.stat().st_dev != device and shutil.disk_usage(place).free > free for place in places
+    )

@@ -10,7 +10,7 @@ from lambda_bundle import manifest
 from lambda_bundle.clean import sweep
 from lambda_bundle.entries import MANIFEST
 from lambda_bundle.errors import BundleError, Code
-from lambda_bundle.working import beside_artifacts
+from lambda_bundle.working import beside_artifacts, has_least_room
 
 
 @pytest.fixture
@@ -108,3 +108,14 @@ def test_no_folder_needs_no_cleaning(tmp_path: Path, kind: str) -> None:
         output.touch()
     assert sweep(output, ["api"]) == ()
     assert output.exists() == (kind == "a file")
+
+
+def test_which_folder_has_the_least_room(tmp_path: Path) -> None:
+    """The one to name when a disk is full; on the same disk nobody can tell."""
+    assert not has_least_room(tmp_path, [tmp_path.parent])
+    assert not has_least_room(tmp_path, [tmp_path / "absent"])
+    memory = Path("/dev/shm")  # noqa: S108 - nothing is written there
+    if memory.exists() and memory.stat().st_dev != tmp_path.stat().st_dev:
+        answers = {has_least_room(memory, [tmp_path]), has_least_room(tmp_path, [memory])}
+        assert answers == {True, False}
+        assert not has_least_room(memory, [tmp_path, memory])
